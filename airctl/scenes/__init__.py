@@ -1,0 +1,25 @@
+"""Multi-MNIST scenes: where digits come from, how scenes are composed, and the file that holds them."""
+
+from airctl.scenes.compose import PRESETS, SceneSpec, SceneSplit, compose_scenes
+from airctl.scenes.fetch import fetch_mnist, fetch_mnist_5k
+from airctl.scenes.generate import generate_data
+from airctl.scenes.glyphs import NAMED_SOURCES, Glyphs, load_glyphs
+from airctl.scenes.idx import read_idx
+from airctl.scenes.store import read_attributes, read_split, write_scenes
+
+__all__ = [
+    "NAMED_SOURCES",
+    "PRESETS",
+    "Glyphs",
+    "SceneSpec",
+    "SceneSplit",
+    "compose_scenes",
+    "fetch_mnist",
+    "fetch_mnist_5k",
+    "generate_data",
+    "load_glyphs",
+    "read_attributes",
+    "read_idx",
+    "read_split",
+    "write_scenes",
+]

@@ -1,0 +1,279 @@
+"""Scenes in one HDF5 file (schema: data/README.md), written whole or not at all, read as from a stranger.
+
+An HDF5 file can name other files (external storage, external links, virtual datasets) and can declare terabytes in a
+kilobyte. So each link must be a hard link, each dataset chunked, local and of a known kind, and its declared size must
+be one that the file can hold, before a single value is read.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+os.environ["HDF5_PLUGIN_PRELOAD"] = "::"  # keeps foreign filter plugins out; HDF5 reads it once, when it is loaded
+
+import h5py
+import numpy as np
+
+from airctl._version import __version__
+from airctl.errors import AirctlError, ConfigError, InputFileError
+from airctl.files import atomic_path
+from airctl.scenes.compose import (
+    MAX_CANVAS,
+    MAX_IMAGE_BYTES,
+    NO_LABEL,
+    SCALE_MEAN,
+    SCALE_SD,
+    SceneSpec,
+    SceneSplit,
+)
+from airctl.scenes.glyphs import Glyphs, sha256_of_arrays
+from airctl.scenes.idx import MAX_DEFLATE_RATIO, is_regular
+
+SCHEMA = 1
+SPLITS = ("train", "test")
+
+Attribute = int | float | str
+
+# A fixed file format version: the same bytes from later HDF5 libraries too, and checksums over all metadata.
+_LIBVER = ("v110", "v110")
+_CHUNK_BYTES = 2**20
+_MAX_CHUNK_BYTES = 2**26
+_MAX_ATTRIBUTE_BYTES = 2**12
+_FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
+_DTYPES = {
+    "images": np.uint8,
+    "counts": np.uint8,
+    "labels": np.uint8,
+    "boxes": np.int16,
+    "scales": np.float32,
+    "digit_index": np.int32,
+}
+_ATTRIBUTES: dict[str, type] = {
+    "schema": int,
+    "generator": str,
+    "generator_version": str,
+    "preset": str,
+    "seed": int,
+    "train": int,
+    "test": int,
+    "max_digits": int,
+    "canvas": int,
+    "scale_mean": float,
+    "scale_sd": float,
+    "digits": str,
+    "digits_sha256": str,
+}
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+def write_scenes(path: Path, spec: SceneSpec, glyphs: Glyphs, train: SceneSplit, test: SceneSplit) -> None:
+    """Write both splits; the same scenes give the same bytes. A split of no scenes has no group.
+
+    The file is made in memory and then written by plain writes, so that a full disk is reported as one.
+    """
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w", libver=_LIBVER) as file:
+        for name, value in _attributes(spec, glyphs).items():
+            _write_attribute(file, name, value)
+        for name, split in zip(SPLITS, (train, test), strict=True):
+            if len(split.counts):
+                _write_split(file.create_group(name), split)
+    with atomic_path(path) as part, open(part, "wb") as stream:
+        stream.write(buffer.getbuffer())
+
+
+def _attributes(spec: SceneSpec, glyphs: Glyphs) -> dict[str, Attribute]:
+    return {
+        "schema": SCHEMA,
+        "generator": "airctl",
+        "generator_version": __version__,
+        "scale_mean": SCALE_MEAN,
+        "scale_sd": SCALE_SD,
+        "digits": glyphs.source,
+        "digits_sha256": glyphs.sha256,
+        **asdict(spec),
+    }
+
+
+def _write_attribute(group: h5py.Group, name: str, value: Attribute) -> None:
+    """Strings are of fixed length: those of variable length would lie in a part of the file without checksums."""
+    if isinstance(value, str):
+        raw = value.encode("utf-8", "replace")[: _MAX_ATTRIBUTE_BYTES // 2]
+        group.attrs.create(name, raw, dtype=h5py.string_dtype("utf-8", len(raw)))
+    else:
+        group.attrs.create(name, value, dtype=np.float64 if isinstance(value, float) else np.int64)
+
+
+def _write_split(group: h5py.Group, split: SceneSplit) -> None:
+    _write_attribute(group, "sha256", _sha256(split))
+    for field in fields(split):
+        values = getattr(split, field.name)
+        rows = min(len(values), max(1, _CHUNK_BYTES // max(1, values[0].nbytes)))
+        group.create_dataset(
+            field.name,
+            data=values,
+            dtype=_DTYPES[field.name],
+            chunks=(rows, *values.shape[1:]),
+            compression="gzip",
+            compression_opts=4,
+            shuffle=True,
+            fletcher32=True,
+            track_times=False,
+        )
+
+
+def _sha256(split: SceneSplit) -> str:
+    return sha256_of_arrays(*(getattr(split, field.name) for field in fields(split)))
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def read_split(path: Path, split: str) -> SceneSplit:
+    """The scenes of ``train`` or ``test``, after every check; any failure is an ``InputFileError`` naming the file."""
+    if split not in SPLITS:
+        raise ConfigError(f"no split {split!r}: expected one of {', '.join(SPLITS)}")
+    with _opened(path) as file:
+        attributes = _read_attributes(file)
+        if attributes[split] == 0:
+            raise InputFileError(f"{path}: was made without {split} scenes, expected some")
+        group = _child(file, split, h5py.Group)
+        sha256 = _read_attribute(group, "sha256", str)
+        datasets = {field.name: _dataset(group, field.name) for field in fields(SceneSplit)}
+        _check_shapes(datasets, attributes, split, path.stat().st_size)
+        scenes = SceneSplit(**{name: dataset[...] for name, dataset in datasets.items()})
+        _check_values(scenes, int(attributes["max_digits"]))
+        if _sha256(scenes) != sha256:
+            raise _RefusedError(f"the {split} scenes differ from their sha256")
+        return scenes
+
+
+def read_attributes(path: Path) -> dict[str, Attribute]:
+    """What the file says of its making: generator, preset, seed, every parameter, the digits' source and sha256."""
+    with _opened(path) as file:
+        return _read_attributes(file)
+
+
+class _RefusedError(Exception):
+    """What is wrong with the open file; becomes an ``InputFileError`` with its path."""
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
+    if not is_regular(path):
+        raise InputFileError(f"{path}: no such file, expected scenes made by airctl generate-data")
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except AirctlError:
+        raise
+    except _RefusedError as error:
+        raise InputFileError(f"{path}: {error}: expected scenes made by airctl generate-data") from error
+    # h5py meets a damaged file with exceptions of every kind, and none of them is the user's to interpret.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputFileError(f"{path}: truncated, damaged or no HDF5 file ({reason})") from error
+
+
+def _child(group: h5py.Group, name: str, kind: type) -> Any:
+    """The group or dataset behind a hard link; a soft or external link is refused without being followed."""
+    if name not in group.id:
+        raise _RefusedError(f"has no {group.name.rstrip('/')}/{name}")
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        raise _RefusedError(f"{name} is a link to somewhere else")
+    child = group[name]
+    if not isinstance(child, kind):
+        raise _RefusedError(f"{name} is no {kind.__name__.lower()}")
+    return child
+
+
+def _read_attributes(file: h5py.File) -> dict[str, Attribute]:
+    attributes = {name: _read_attribute(file, name, kind) for name, kind in _ATTRIBUTES.items()}
+    if attributes["schema"] != SCHEMA:
+        raise _RefusedError(f"has schema {attributes['schema']} where this airctl reads {SCHEMA}")
+    if not 0 <= attributes["max_digits"] <= 9 or not 2 <= attributes["canvas"] <= MAX_CANVAS:
+        raise _RefusedError(f"says max_digits {attributes['max_digits']}, canvas {attributes['canvas']}")
+    if min(attributes["train"], attributes["test"]) < 0 or attributes["train"] + attributes["test"] == 0:
+        raise _RefusedError(f"says {attributes['train']} train and {attributes['test']} test scenes")
+    return attributes
+
+
+def _read_attribute(group: h5py.Group, name: str, kind: type) -> Any:
+    """One scalar attribute of a known kind and a bounded size."""
+    if name not in group.attrs:
+        raise _RefusedError(f"has no attribute {name}")
+    stored = group.attrs.get_id(name)
+    expected = {"i": int, "u": int, "f": float, "S": str}.get(stored.dtype.kind)
+    if stored.shape != () or expected is not kind or stored.dtype.itemsize > _MAX_ATTRIBUTE_BYTES:
+        raise _RefusedError(f"attribute {name} is no plain {kind.__name__}")
+    value = group.attrs[name]
+    return value.decode("utf-8") if isinstance(value, bytes) else kind(value)
+
+
+def _dataset(group: h5py.Group, name: str) -> h5py.Dataset:
+    """A dataset that lies in this file, in ordinary chunks, of the dtype and filters of the schema; nothing is read."""
+    dataset = _child(group, name, h5py.Dataset)
+    plist = dataset.id.get_create_plist()
+    # The layout is asked first: asking a virtual dataset anything else may open its sources.
+    if plist.get_layout() != h5py.h5d.CHUNKED or dataset.is_virtual or dataset.external is not None:
+        raise _RefusedError(f"{name} is not stored in chunks of its own file")
+    filters = {plist.get_filter(i)[0] for i in range(plist.get_nfilters())}
+    if not filters <= _FILTERS:
+        raise _RefusedError(f"{name} uses the filters {sorted(filters)} beyond gzip, shuffle and fletcher32")
+    if dataset.dtype != np.dtype(_DTYPES[name]):
+        raise _RefusedError(f"{name} is {dataset.dtype} where {np.dtype(_DTYPES[name])} belongs")
+    return dataset
+
+
+def _check_shapes(
+    datasets: dict[str, h5py.Dataset], attributes: dict[str, Attribute], split: str, on_disk: int
+) -> None:
+    """All shapes follow from the attributes, and the file is large enough to hold every chunk of them."""
+    n, canvas = int(attributes[split]), int(attributes["canvas"])
+    slots = max(1, int(attributes["max_digits"]))
+    shapes = {
+        "images": (n, canvas, canvas),
+        "counts": (n,),
+        "labels": (n, slots),
+        "boxes": (n, slots, 4),
+        "scales": (n, slots),
+        "digit_index": (n, slots),
+    }
+    for name, dataset in datasets.items():
+        if dataset.shape != shapes[name]:
+            raise _RefusedError(f"{split}/{name} is {dataset.shape} where its attributes say {shapes[name]}")
+        size = math.prod(dataset.shape) * dataset.dtype.itemsize
+        chunk = math.prod(dataset.chunks) * dataset.dtype.itemsize
+        if size > min(MAX_IMAGE_BYTES, on_disk * MAX_DEFLATE_RATIO) or chunk > _MAX_CHUNK_BYTES:
+            raise _RefusedError(f"{split}/{name} declares {size} bytes in chunks of {chunk}, which it cannot hold")
+        chunks = math.prod(-(-length // step) for length, step in zip(dataset.shape, dataset.chunks, strict=True))
+        if dataset.id.get_num_chunks() != chunks or dataset.id.get_storage_size() > on_disk:
+            raise _RefusedError(f"{split}/{name} does not hold the {chunks} chunks that it declares")
+
+
+def _check_values(scenes: SceneSplit, max_digits: int) -> None:
+    """Counts, labels, boxes, scales and digits agree with one another."""
+    if scenes.counts.max() > max_digits:
+        raise _RefusedError(f"has a count of {scenes.counts.max()} where at most {max_digits} digits were asked for")
+    there = np.arange(scenes.labels.shape[1]) < scenes.counts[:, None]
+    x0, y0, x1, y1 = np.moveaxis(scenes.boxes, -1, 0)
+    canvas = scenes.images.shape[1]
+    inside = (x0 >= 0) & (y0 >= 0) & (x0 < x1) & (y0 < y1) & (x1 <= canvas) & (y1 <= canvas)
+    padded = {
+        "labels": np.array_equal(scenes.labels != NO_LABEL, there),
+        "boxes": bool(np.where(there, inside, (scenes.boxes == -1).all(-1)).all()),
+        "scales": bool(np.where(there, np.isfinite(scenes.scales) & (scenes.scales > 0), scenes.scales == 0).all()),
+        "digit_index": bool(np.where(there, scenes.digit_index >= 0, scenes.digit_index == -1).all()),
+    }
+    wrong = [name for name, good in padded.items() if not good]
+    if wrong:
+        raise _RefusedError(f"{' and '.join(wrong)} contradict the counts")
