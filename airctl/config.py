@@ -1,0 +1,250 @@
+"""Every choice of a run, as frozen dataclasses: three presets, TOML files, and ``section.key=value`` overrides.
+
+The resolved config is saved in the run folder, so nothing that shaped a run is a default somewhere in the code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from airctl.errors import ConfigError, InputFileError
+
+
+def _choice(default: str, *others: str) -> Any:
+    return field(default=default, metadata={"choices": (default, *others)})
+
+
+def _at_least(default: float, low: float, high: float = math.inf) -> Any:
+    return field(default=default, metadata={"range": (low, high)})
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The sizes of p(x, z) and q(z | x)."""
+
+    canvas: int = _at_least(0, 0, 4096)  # side of the canvas in pixels; 0: as the data has it
+    num_steps: int = _at_least(3, 1, 64)  # N, the most objects it can find
+    glimpse: int = _at_least(28, 2, 512)  # side of the glimpse in pixels
+    what: int = _at_least(50, 1, 4096)  # numbers in z_what
+    hidden: int = _at_least(256, 1, 8192)  # LSTM units
+    predict_hidden: int = _at_least(200, 1, 8192)  # hidden units between LSTM and (z_where, z_pres)
+    glimpse_hidden: int = _at_least(200, 1, 8192)  # hidden units of the glimpse encoder and decoder
+    embedding: str = _choice("conv", "raw")  # what the LSTM reads: a convolutional embedding or the pixels
+    attention_input: str = _choice("canvas", "residual")  # of the canvas, or of what is not explained yet
+    decoder_bias: float = -2.0  # the decoder starts at sigmoid(decoder_bias), nearly empty
+    present_bias: float = 2.0  # logit of q(z_pres = 1) at the start: attend first, learn to stop later
+    likelihood_sd: float = _at_least(0.3, 1e-3, 1e3)  # of the Gaussian pixel likelihood
+
+
+@dataclass(frozen=True)
+class PriorConfig:
+    """p(z_where), and the truncated geometric p(n) proportional to ``count ** n`` with its annealing."""
+
+    where_loc: tuple[float, float, float] = (3.0, 0.0, 0.0)  # scale = canvas side / glimpse side, x, y
+    where_scale: tuple[float, float, float] = (0.2, 1.0, 1.0)
+    count: float = _at_least(1e-2, 1e-30, 1.0)  # probability of one more object, at the end of the annealing
+    count_start: float = _at_least(1.0, 1e-30, 1.0)  # the same, at step 0
+    count_anneal: str = _choice("none", "exponential", "linear")
+    count_anneal_steps: int = _at_least(0, 0)
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """Which gradient estimator trains the model, by its name in ``airctl.objectives``."""
+
+    estimator: str = "exact"
+    baseline_hidden: int = _at_least(256, 1, 8192)  # LSTM units of the neural baseline
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """Adam, its learning-rate schedule and the clipping of the gradient's norm."""
+
+    lr: float = _at_least(1e-3, 0.0)
+    baseline_lr: float = _at_least(1e-3, 0.0)
+    schedule: str = _choice("constant", "cosine")
+    warmup: int = _at_least(0, 0)  # steps over which the learning rate rises from 0
+    clip: float = _at_least(math.inf, 0.0)  # largest norm of the model's gradient
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How long, on what and how often it is looked at."""
+
+    steps: int = _at_least(3000, 0)
+    batch: int = _at_least(64, 1, 1 << 20)
+    seed: int = _at_least(0, 0, 2**63 - 1)
+    validation: int = _at_least(2000, 0)  # scenes held out from the train split
+    validate_every: int = _at_least(250, 1)
+    checkpoint_every: int = _at_least(500, 1)
+    keep_last: int = _at_least(3, 1)  # newest checkpoints kept
+    keep_every: int = _at_least(0, 0)  # and, for good, those at each multiple of this step (0: none)
+
+
+@dataclass(frozen=True)
+class Config:
+    """All of a run: ``config.model.hidden`` is ``--set model.hidden=512`` and ``[model] hidden = 512`` in TOML."""
+
+    preset: str = "fast"
+    model: ModelConfig = ModelConfig()
+    prior: PriorConfig = PriorConfig()
+    objective: ObjectiveConfig = ObjectiveConfig()
+    optimiser: OptimiserConfig = OptimiserConfig()
+    train: TrainConfig = TrainConfig()
+
+
+_FAST = Config(preset="fast")
+
+# Eslami et al. 2016 as its authors meant it: the count prior is annealed, each decision gets the credit of what
+# comes after it, and the baseline never sees the decision that it is a baseline for.
+_PAPER = Config(
+    preset="paper",
+    model=ModelConfig(embedding="raw"),
+    prior=PriorConfig(count=1e-5, count_start=1.0, count_anneal="exponential", count_anneal_steps=5_000),
+    objective=ObjectiveConfig(estimator="score-function-neural"),
+    optimiser=OptimiserConfig(lr=1e-4, baseline_lr=1e-3),
+    train=TrainConfig(steps=20_000, validate_every=1_000, checkpoint_every=1_000),
+)
+
+# Drelich 2019 to the letter: section 4 of the report gives these numbers, its baseline's bias included.
+_REPORT_2019 = Config(
+    preset="report-2019",
+    model=ModelConfig(embedding="raw", decoder_bias=0.0),
+    prior=PriorConfig(where_scale=(0.1, 1.0, 1.0), count=1e-2),
+    objective=ObjectiveConfig(estimator="report-2019"),
+    optimiser=OptimiserConfig(lr=1e-4, baseline_lr=0.1),
+    train=TrainConfig(steps=200_000, validate_every=1_000, checkpoint_every=1_000, keep_every=10_000),
+)
+
+PRESETS: Mapping[str, Config] = {config.preset: config for config in (_FAST, _PAPER, _REPORT_2019)}
+
+
+def preset(name: str) -> Config:
+    """The preset of that name; ``ConfigError`` names the nearest one otherwise."""
+    if name not in PRESETS:
+        raise ConfigError(f"there is no preset {name!r}{hint(name, PRESETS)}")
+    return PRESETS[name]
+
+
+def hint(word: str, known: Iterable[str]) -> str:
+    """A half sentence that helps after a misspelt word: the nearest known one, or all of them."""
+    known = sorted(known)
+    near = difflib.get_close_matches(word, known, n=1)
+    return f": did you mean {near[0]!r}?" if near else f": known are {', '.join(known)}"
+
+
+def override(config: Config, settings: Iterable[str]) -> Config:
+    """Apply ``section.key=value`` settings in their order; values are written as in TOML, bare words are strings."""
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {setting}: expected KEY=VALUE, for instance model.hidden=512")
+        section, _, name = key.strip().partition(".")
+        config = _merge(config, {section: {name: _parse(text.strip())}} if name else {section: _parse(text.strip())})
+    return config
+
+
+def load(path: Path, base: Config | None = None) -> Config:
+    """Read a TOML config over ``base`` (by default, over the preset that the file names)."""
+    try:
+        if path.stat().st_size > 1 << 20:
+            raise InputFileError(f"{path} is too large for a config: expected a short TOML file")
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InputFileError(f"{path} cannot be read as a TOML config: {error}") from error
+    name = values.pop("preset", base.preset if base else "fast")
+    if not isinstance(name, str):
+        raise ConfigError(f"{path}: preset must be a name in quotes")
+    base = dataclasses.replace(base, preset=name) if base else preset(name)
+    try:
+        return _merge(base, values)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def dumps(config: Config) -> str:
+    """The whole config as TOML; ``load`` of it gives the same config back."""
+    lines = [f"preset = {_toml(config.preset)}"]
+    for section in dataclasses.fields(config):
+        values = getattr(config, section.name)
+        if dataclasses.is_dataclass(values):
+            lines += ["", f"[{section.name}]"]
+            lines += [f"{f.name} = {_toml(getattr(values, f.name))}" for f in dataclasses.fields(values)]
+    return "\n".join(lines) + "\n"
+
+
+def _parse(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (tomllib.TOMLDecodeError, RecursionError, KeyError):
+        return text
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    if isinstance(value, tuple):
+        return f"[{', '.join(_toml(v) for v in value)}]"
+    return repr(value)  # int, and float with inf and nan, are written alike in TOML
+
+
+def _merge(config: Config, values: Mapping[str, Any]) -> Config:
+    """Put nested ``values`` into ``config``; every name, type and range is checked here and nowhere else."""
+    sections = {f.name for f in dataclasses.fields(config) if f.name != "preset"}
+    changed: dict[str, Any] = {}
+    for section, entries in values.items():
+        if section not in sections:
+            raise ConfigError(f"there is no config section {section!r}{_key_hint(section, sections)}")
+        if not isinstance(entries, Mapping):
+            raise ConfigError(f"{section} is a section: expected {section}.KEY=VALUE")
+        old = getattr(config, section)
+        types = get_type_hints(type(old))
+        known = {f.name: f for f in dataclasses.fields(old)}
+        new = {}
+        for name, value in entries.items():
+            if name not in known:
+                raise ConfigError(f"there is no config key {section}.{name}{_key_hint(f'{section}.{name}', sections)}")
+            new[name] = _checked(f"{section}.{name}", value, types[name], known[name].metadata)
+        changed[section] = dataclasses.replace(old, **new)
+    return dataclasses.replace(config, **changed)
+
+
+def _key_hint(word: str, sections: Iterable[str]) -> str:
+    keys = [f"{s}.{f.name}" for s in sections for f in dataclasses.fields(getattr(_FAST, s))]
+    by_name = {key.partition(".")[2]: key for key in keys}
+    near = difflib.get_close_matches(word, keys, n=1) or [
+        by_name[n] for n in difflib.get_close_matches(word.rpartition(".")[2], by_name, n=1)
+    ]
+    return f": did you mean {near[0]!r}?" if near else f": sections are {', '.join(sorted(sections))}"
+
+
+def _checked(key: str, value: Any, kind: Any, metadata: Mapping[str, Any]) -> Any:
+    if kind is float and type(value) is int:
+        value = float(value)
+    if kind is str and "choices" in metadata and value not in metadata["choices"]:
+        raise ConfigError(f"{key} = {value!r}: expected one of {', '.join(metadata['choices'])}")
+    if kind not in (int, float, str):  # the tuples of three numbers
+        numbers = isinstance(value, list | tuple) and len(value) == 3
+        if not numbers or not all(type(v) in (int, float) and math.isfinite(v) for v in value):
+            raise ConfigError(f"{key} = {value!r}: expected three numbers, such as [3.0, 0.0, 0.0]")
+        if key == "prior.where_scale" and min(value) <= 0:
+            raise ConfigError(f"{key} = {value!r}: standard deviations must be above 0")
+        return tuple(float(v) for v in value)
+    if type(value) is not kind:
+        names = {int: "a whole number", float: "a number", str: "a word"}
+        raise ConfigError(f"{key} = {value!r}: expected {names[kind]}")
+    if kind is float and math.isnan(value):
+        raise ConfigError(f"{key} = nan: expected a number")
+    low, high = metadata.get("range", (-math.inf, math.inf))
+    if kind is not str and not low <= value <= high:
+        upper = "" if math.isinf(high) else f" and at most {high:g}"
+        raise ConfigError(f"{key} = {value!r}: expected at least {low:g}{upper}")
+    return value

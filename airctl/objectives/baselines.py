@@ -1,0 +1,88 @@
+"""Baselines for the score function: what is subtracted from the learning signal of decision i, [B, N].
+
+A baseline leaves the mean gradient alone if it does not depend on the decision it is subtracted for. None of them
+sends a gradient into the model: they read detached values.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from airctl.model import Rollout
+from airctl.model.networks import Cell
+
+
+class Baseline(nn.Module):
+    """A prediction of the learning signal; subclasses that learn from what they see override ``observe``."""
+
+    def forward(self, rollout: Rollout, counts: Tensor) -> Tensor:
+        """Predictions [B, N] for the decisions of sampled ``counts`` [B], in nats."""
+        raise NotImplementedError
+
+    def observe(self, signal: Tensor, drawn: Tensor) -> None:
+        """See the signals [B, N] of the decisions ``drawn`` [B, N], after they were predicted; only in training mode."""
+
+
+class NoBaseline(Baseline):
+    """Nothing is subtracted."""
+
+    def forward(self, rollout: Rollout, counts: Tensor) -> Tensor:
+        return torch.zeros_like(rollout.logits)
+
+
+class MovingAverage(Baseline):
+    """The mean signal of each decision over past batches, decaying; Mnih & Gregor 2014, section 2.3."""
+
+    def __init__(self, num_steps: int, decay: float = 0.9) -> None:
+        super().__init__()
+        self.decay = decay
+        self.register_buffer("mean", torch.zeros(num_steps))
+        self.register_buffer("seen", torch.zeros(num_steps))  # weight of what ``mean`` holds; removes the start's bias
+        self.mean: Tensor
+        self.seen: Tensor
+
+    def forward(self, rollout: Rollout, counts: Tensor) -> Tensor:
+        return (self.mean / self.seen.clamp_min(1e-12)).expand_as(rollout.logits)
+
+    @torch.no_grad()
+    def observe(self, signal: Tensor, drawn: Tensor) -> None:
+        if self.training:
+            number = drawn.sum(0)
+            batch_mean = (drawn * signal).sum(0) / number.clamp_min(1)
+            keep = torch.where(number > 0, self.decay, 1.0)
+            self.mean.mul_(keep).add_((1 - keep) * batch_mean)
+            self.seen.mul_(keep).add_(1 - keep)
+
+
+class NeuralBaseline(Baseline):
+    """A second LSTM over the scene and the latents so far, with detached inputs, trained by squared error.
+
+    ``mask="previous"``: baseline_i = f(x, z_<i), which counts only where z_pres_{i-1} = 1, as decision i is drawn only
+    there; unbiased (Eslami et al. 2016, section 2.2). ``mask="current"``: the report's C(x) = sum_i f(x, z_<i) z_pres_i
+    for every decision (report, section 4.4): it reads the very decisions it is subtracted for, and is biased.
+    """
+
+    def __init__(self, canvas: int, what: int, hidden: int, mask: str) -> None:
+        super().__init__()
+        if mask not in ("previous", "current"):
+            raise ValueError(f"mask must be 'previous' or 'current', not {mask!r}")
+        self.mask = mask
+        self.cell = Cell(canvas * canvas, 3 + what, hidden)
+        self.head = nn.Linear(hidden, 1)
+
+    def forward(self, rollout: Rollout, counts: Tensor) -> Tensor:
+        latents = torch.cat([rollout.z_where, rollout.z_what], -1).detach()  # [B, N, 3 + C]
+        latents = F.pad(latents, (0, 0, 1, 0))[:, :-1]  # step i reads those of step i - 1
+        canvas = rollout.canvas.detach()
+        projected, state = self.cell.constant(canvas.flatten(1)), self.cell.start(canvas)
+        hidden = []
+        for step in latents.unbind(1):
+            state = self.cell(projected, step, state)
+            hidden.append(state[0])
+        predictions = self.head(torch.stack(hidden, 1))[..., 0]  # [B, N]
+        if self.mask == "previous":
+            return predictions
+        present = torch.arange(predictions.shape[1], device=counts.device) < counts[:, None]
+        return (predictions * present).sum(1, keepdim=True).expand_as(predictions)

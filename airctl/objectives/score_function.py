@@ -1,0 +1,82 @@
+"""The score function (REINFORCE) for z_pres, with a learning signal and a baseline handed in.
+
+    n ~ q(n),   z_i = 1 for i <= n, z_{n+1} = 0
+    gradient = grad f_n + sum_{i <= min(n+1, N)} (signal_i - baseline_i) grad log q(z_i | z_<i)
+
+with f_n = log p(x | canvas_n) - kl_n (the path-wise part: z_where and z_what are reparameterised). The term
+-grad log q(n) of the ELBO has expectation zero and is left out. Unbiased for the ELBO if the signal has all that comes after
+decision i and the baseline nothing that depends on it. One likelihood a sample; Eslami et al. 2016, section 2.2, after
+Williams 1992 and Mnih & Gregor 2014.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from airctl.model import Rollout
+from airctl.objectives.baselines import Baseline
+from airctl.objectives.terms import CountTerms, Surrogate
+
+Signal = Callable[[CountTerms, Tensor], Tensor]
+
+
+def sample_counts(terms: CountTerms, generator: torch.Generator) -> Tensor:
+    """n ~ q(n) for each scene, [B]."""
+    return torch.multinomial(terms.log_q.detach().exp(), 1, generator=generator)[:, 0]
+
+
+def decisions(counts: Tensor, num_steps: int) -> tuple[Tensor, Tensor]:
+    """Which z_pres_i were drawn, and which were drawn as 1, for counts [B] -> two masks [B, N]."""
+    index = torch.arange(num_steps, device=counts.device)
+    return index <= counts[:, None], index < counts[:, None]
+
+
+def per_step_signal(terms: CountTerms, counts: Tensor) -> Tensor:
+    """All that comes after decision i: the ELBO less what earlier steps have already paid, [B, N].
+
+    log p and log q count from decision i on, given that it was reached.
+    """
+    reached = terms.log_p.flip(0).logcumsumexp(0).flip(0)[:-1]  # [N] log p(n >= i - 1)
+    paid_q = terms.log_q_continue.cumsum(1) - terms.log_q_continue  # [B, N] log q of the earlier decisions
+    return whole_signal(terms, counts) + terms.kl[:, :-1] - reached + paid_q
+
+
+def whole_signal(terms: CountTerms, counts: Tensor) -> Tensor:
+    """One reward for all decisions: the ELBO of the sampled count, [B, N]."""
+    return _at(terms.elbo_n, counts)[:, None].expand_as(terms.log_q_continue)
+
+
+def likelihood_signal(terms: CountTerms, counts: Tensor) -> Tensor:
+    """The report's reward: the log likelihood alone, for all decisions, so that a needless step costs z_pres nothing."""
+    return _at(terms.log_likelihood, counts)[:, None].expand_as(terms.log_q_continue)
+
+
+class ScoreFunction:
+    """A sampled count, its path-wise gradient, and the score function for its decisions."""
+
+    def __init__(self, signal: Signal, baseline: Baseline) -> None:
+        self.signal, self.baseline = signal, baseline
+        self.modules = nn.ModuleDict({"baseline": baseline})
+
+    def __call__(self, rollout: Rollout, terms: CountTerms, generator: torch.Generator) -> Surrogate:
+        return self.given(rollout, terms, sample_counts(terms, generator))
+
+    def given(self, rollout: Rollout, terms: CountTerms, counts: Tensor) -> Surrogate:
+        """The surrogate for sampled ``counts`` [B]; with weights q(n) over all counts it can be enumerated."""
+        drawn, present = decisions(counts, rollout.logits.shape[1])
+        log_q = torch.where(present, terms.log_q_continue, terms.log_q_stop)
+        signal = self.signal(terms, counts).detach()
+        baseline = self.baseline(rollout, counts)
+        score = (drawn * (signal - baseline.detach()) * log_q).sum(1)
+        path = _at(terms.log_likelihood - terms.kl, counts)
+        error = (drawn * (signal - baseline).square()).sum(1) / drawn.sum(1)  # [B] mean over the decisions drawn
+        self.baseline.observe(signal, drawn)
+        return Surrogate(-(path + score).mean(), error.mean(), terms.elbo.detach())
+
+
+def _at(terms: Tensor, counts: Tensor) -> Tensor:
+    """terms[b, counts[b]], [B]."""
+    return terms.gather(1, counts[:, None])[:, 0]
