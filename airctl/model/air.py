@@ -87,7 +87,7 @@ class AIR(nn.Module):
         present = canvas.new_ones(len(canvas), 1)
         state = self.cell.start(canvas)
         explained = torch.zeros_like(canvas)
-        steps = []
+        steps: list[list[Tensor]] = []
         for where_noise, what_noise in zip(noise.where.unbind(1), noise.what.unbind(1), strict=True):
             if residual and steps:
                 # Detached: the objects are taught by the likelihood, not by what the next glance makes of them.

@@ -31,7 +31,7 @@ def paste(objects: Tensor, z_where: Tensor, canvas: int) -> Tensor:
 
 
 def boxes(z_where: Tensor, canvas: int) -> Tensor:
-    """The edges of the glimpses at ``z_where`` [..., 3] as (x0, y0, x1, y1) in pixels [..., 4]; may leave the canvas."""
+    """Edges (x0, y0, x1, y1) in pixels [..., 4] of the glimpses at ``z_where`` [..., 3]; they may leave the canvas."""
     scale, centre = z_where[..., :1], z_where[..., 1:]
     low, high = (centre - 1) / scale, (centre + 1) / scale
     return (torch.cat([low, high], -1) + 1) * (canvas / 2)

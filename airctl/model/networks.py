@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +15,13 @@ def mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
 
 
-class RawEmbedding(nn.Module):
+class Embedding(nn.Module):
+    """What the LSTM reads of a canvas: [B, D, D] -> [B, size]."""
+
+    size: int
+
+
+class RawEmbedding(Embedding):
     """The pixels themselves, as in the AIR paper: [B, D, D] -> [B, D * D]."""
 
     def __init__(self, canvas: int) -> None:
@@ -25,7 +32,7 @@ class RawEmbedding(nn.Module):
         return canvas.flatten(1)
 
 
-class ConvEmbedding(nn.Module):
+class ConvEmbedding(Embedding):
     """Three convolutions of stride 2: [B, D, D] -> [B, E]. Departs from the paper, which reads the pixels.
 
     With the pixels the LSTM does not see that two touching digits are two (docs/experiments.md); a small
@@ -51,7 +58,7 @@ class ConvEmbedding(nn.Module):
         return embedding
 
 
-EMBEDDINGS = {"raw": RawEmbedding, "conv": ConvEmbedding}
+EMBEDDINGS: dict[str, Callable[[int], Embedding]] = {"raw": RawEmbedding, "conv": ConvEmbedding}
 
 
 class Cell(nn.Module):

@@ -8,7 +8,7 @@ from airctl.config import Config, hint
 from airctl.errors import ConfigError
 from airctl.objectives.baselines import Baseline, MovingAverage, NeuralBaseline, NoBaseline
 from airctl.objectives.exact import Exact
-from airctl.objectives.score_function import ScoreFunction, likelihood_signal, per_step_signal, whole_signal
+from airctl.objectives.score_function import ScoreFunction, likelihood_signal, no_signal, per_step_signal, whole_signal
 from airctl.objectives.terms import CountTerms, Estimator, Surrogate, count_terms
 
 
@@ -18,6 +18,7 @@ def _neural(config: Config, mask: str) -> NeuralBaseline:
 
 ESTIMATORS: Mapping[str, Callable[[Config], Estimator]] = {
     "exact": lambda config: Exact(),
+    "backprop": lambda config: ScoreFunction(no_signal, NoBaseline()),
     "score-function": lambda config: ScoreFunction(per_step_signal, NoBaseline()),
     "score-function-average": lambda config: ScoreFunction(per_step_signal, MovingAverage(config.model.num_steps)),
     "score-function-neural": lambda config: ScoreFunction(per_step_signal, _neural(config, "previous")),
@@ -25,10 +26,15 @@ ESTIMATORS: Mapping[str, Callable[[Config], Estimator]] = {
 }
 
 
-def estimator(name: str, config: Config) -> Estimator:
-    """The estimator of that name, with the sizes of ``config``; ``ConfigError`` names the nearest one otherwise."""
+def require_known(name: str) -> None:
+    """Raise ``ConfigError``, with the nearest name there is, unless ``name`` is an estimator's."""
     if name not in ESTIMATORS:
         raise ConfigError(f"there is no estimator {name!r}{hint(name, ESTIMATORS)}")
+
+
+def estimator(name: str, config: Config) -> Estimator:
+    """The estimator of that name, with the sizes of ``config``; ``ConfigError`` names the nearest one otherwise."""
+    require_known(name)
     return ESTIMATORS[name](config)
 
 
@@ -46,6 +52,8 @@ __all__ = [
     "count_terms",
     "estimator",
     "likelihood_signal",
+    "no_signal",
     "per_step_signal",
+    "require_known",
     "whole_signal",
 ]

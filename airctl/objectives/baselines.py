@@ -22,7 +22,7 @@ class Baseline(nn.Module):
         raise NotImplementedError
 
     def observe(self, signal: Tensor, drawn: Tensor) -> None:
-        """See the signals [B, N] of the decisions ``drawn`` [B, N], after they were predicted; only in training mode."""
+        """See the signals [B, N] of the decisions ``drawn`` [B, N], after predicting them; only in training mode."""
 
 
 class NoBaseline(Baseline):

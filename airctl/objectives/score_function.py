@@ -4,9 +4,9 @@
     gradient = grad f_n + sum_{i <= min(n+1, N)} (signal_i - baseline_i) grad log q(z_i | z_<i)
 
 with f_n = log p(x | canvas_n) - kl_n (the path-wise part: z_where and z_what are reparameterised). The term
--grad log q(n) of the ELBO has expectation zero and is left out. Unbiased for the ELBO if the signal has all that comes after
-decision i and the baseline nothing that depends on it. One likelihood a sample; Eslami et al. 2016, section 2.2, after
-Williams 1992 and Mnih & Gregor 2014.
+-grad log q(n) of the ELBO has expectation zero and is left out. Unbiased for the ELBO if the signal has all that comes
+after decision i and the baseline nothing that depends on it. One likelihood a sample; Eslami et al. 2016, section 2.2,
+after Williams 1992 and Mnih & Gregor 2014.
 """
 
 from __future__ import annotations
@@ -50,8 +50,13 @@ def whole_signal(terms: CountTerms, counts: Tensor) -> Tensor:
 
 
 def likelihood_signal(terms: CountTerms, counts: Tensor) -> Tensor:
-    """The report's reward: the log likelihood alone, for all decisions, so that a needless step costs z_pres nothing."""
+    """The report's reward: the log likelihood alone for all decisions, so that a needless step costs z_pres nothing."""
     return _at(terms.log_likelihood, counts)[:, None].expand_as(terms.log_q_continue)
+
+
+def no_signal(terms: CountTerms, counts: Tensor) -> Tensor:
+    """Nothing for z_pres: only the path-wise gradient is left, Table 1's "backprop". Biased, as it teaches no count."""
+    return torch.zeros_like(terms.log_q_continue)
 
 
 class ScoreFunction:

@@ -2,8 +2,8 @@
 
     ELBO = E_{z_where, z_what} sum_n q(n) [ log p(x | canvas_n) - kl_n + log p(n) - log q(n) ]
 
-One roll-out gives the bracket for every n = 0..N at once. An estimator turns these terms into a surrogate: a scalar whose
-gradient is (an estimate of) minus the gradient of the mean ELBO of the batch. Estimators differ in nothing else.
+One roll-out gives the bracket for every n = 0..N at once. An estimator turns these terms into a surrogate: a scalar
+whose gradient is (an estimate of) minus the gradient of the mean ELBO of the batch. Estimators differ in nothing else.
 """
 
 from __future__ import annotations

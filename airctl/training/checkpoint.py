@@ -27,7 +27,9 @@ FILES = (*TENSORS, "state.json")
 _SMALL = 1 << 20  # no JSON of a checkpoint is larger
 
 
-def save(folder: Path, step: int, modules: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> Path:
+def save(
+    folder: Path, step: int, modules: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Any]
+) -> Path:
     """Write checkpoint ``folder/step_XXXXXXXX`` whole or not at all, and return its path.
 
     A checkpoint of the same step is replaced: it holds the same bytes unless it was damaged.
@@ -64,10 +66,7 @@ def load(checkpoint: Path, modules: nn.Module, optimizer: torch.optim.Optimizer 
         raise InputFileError(f"{checkpoint / 'state.json'} does not say its step")
     weights = _read_tensors(checkpoint / TENSORS[0], _tensors(modules))
     if optimizer is not None:
-        # Built with its first (zero) state, so that names and shapes are known before a byte is read.
-        expected = _optimizer_tensors(modules, optimizer) or None
-        moments = _read_tensors(checkpoint / TENSORS[1], expected)
-        _load_optimizer(modules, optimizer, moments, checkpoint)
+        _load_optimizer(modules, optimizer, checkpoint / TENSORS[1], fresh=state["step"] == 0)
     with torch.no_grad():
         for name, tensor in _tensors(modules).items():
             tensor.copy_(weights[name])
@@ -75,7 +74,7 @@ def load(checkpoint: Path, modules: nn.Module, optimizer: torch.optim.Optimizer 
 
 
 def verify(checkpoint: Path) -> None:
-    """Raise ``InputFileError`` unless every file of ``checkpoint`` is there with the size and sha256 of its manifest."""
+    """Raise ``InputFileError`` unless each file of ``checkpoint`` has the size and sha256 that its manifest says."""
     files = _read_json(checkpoint / "manifest.json").get("files")
     if not isinstance(files, dict) or set(files) != set(FILES):
         raise InputFileError(f"{checkpoint / 'manifest.json'} does not list {', '.join(FILES)}")
@@ -99,6 +98,11 @@ def steps(folder: Path) -> list[int]:
 def path_of(folder: Path, step: int) -> Path:
     """The path of the checkpoint of ``step``."""
     return folder / f"step_{step:08d}"
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step that the name of a checkpoint says."""
+    return int(checkpoint.name.removeprefix("step_"))
 
 
 def newest_valid(folder: Path) -> tuple[Path | None, list[str]]:
@@ -160,7 +164,7 @@ def _tensors(modules: nn.Module) -> dict[str, Tensor]:
 
 
 def _optimizer_tensors(modules: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    names = {parameter: name for name, parameter in modules.named_parameters()}
+    names: dict[Tensor, str] = {parameter: name for name, parameter in modules.named_parameters()}
     return {
         f"{names[parameter]}:{key}": value.detach()
         for parameter, entries in optimizer.state.items()
@@ -168,33 +172,31 @@ def _optimizer_tensors(modules: nn.Module, optimizer: torch.optim.Optimizer) -> 
     }
 
 
-def _load_optimizer(
-    modules: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], checkpoint: Path
-) -> None:
+def _load_optimizer(modules: nn.Module, optimizer: torch.optim.Optimizer, path: Path, fresh: bool) -> None:
+    """Adam's moments and step count of every parameter; before the first step (``fresh``) there are none."""
     parameters = dict(modules.named_parameters())
-    state: dict[Tensor, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        parameter, _, key = name.rpartition(":")
-        if parameter not in parameters or key not in ("step", "exp_avg", "exp_avg_sq"):
-            raise InputFileError(f"{checkpoint / TENSORS[1]} holds {name!r}, which this optimiser has not")
-        if key != "step" and tensor.shape != parameters[parameter].shape:
-            raise InputFileError(f"{checkpoint / TENSORS[1]}: {name!r} has shape {list(tensor.shape)}")
-        state.setdefault(parameters[parameter], {})[key] = tensor.to(parameters[parameter].device)
+    expected: dict[str, Tensor] = {}
+    for name, parameter in {} if fresh else parameters.items():
+        expected[f"{name}:step"] = torch.zeros((), dtype=torch.float32)
+        expected[f"{name}:exp_avg"] = expected[f"{name}:exp_avg_sq"] = parameter
+    tensors = _read_tensors(path, expected)
     optimizer.state.clear()
-    optimizer.state.update(state)
+    for name, tensor in tensors.items():
+        parameter_name, _, key = name.rpartition(":")
+        parameter = parameters[parameter_name]
+        optimizer.state[parameter][key] = tensor.to(parameter.device)
 
 
-def _read_tensors(path: Path, expected: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
+def _read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
     try:
         tensors: dict[str, Tensor] = load_file(path)
     except (OSError, SafetensorError, ValueError, KeyError) as error:
         raise InputFileError(f"{path} cannot be read as safetensors: {error}") from error
-    if expected is not None:
-        found = {name: (tensor.dtype, tensor.shape) for name, tensor in tensors.items()}
-        wanted = {name: (tensor.dtype, tensor.shape) for name, tensor in expected.items()}
-        if found != wanted:
-            wrong = sorted(n for n in found.keys() | wanted.keys() if found.get(n) != wanted.get(n))
-            raise InputFileError(f"{path} does not fit the run's config: {wrong[0]!r} is missing or of another shape")
+    found = {name: (tensor.dtype, tensor.shape) for name, tensor in tensors.items()}
+    wanted = {name: (tensor.dtype, tensor.shape) for name, tensor in expected.items()}
+    if found != wanted:
+        wrong = sorted(n for n in found.keys() | wanted.keys() if found.get(n) != wanted.get(n))
+        raise InputFileError(f"{path} does not fit the run's config: {wrong[0]!r} is missing or of another shape")
     return tensors
 
 

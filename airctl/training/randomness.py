@@ -1,4 +1,4 @@
-"""Randomness as a function of (seed, purpose, step): nothing random has a state, so nothing random is lost in a stop."""
+"""Randomness as a function of (seed, purpose, step): nothing random has a state, so a stop loses none."""
 
 from __future__ import annotations
 

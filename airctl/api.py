@@ -1,0 +1,189 @@
+"""What the commands do, as functions: a run folder or a data file in, numbers out, results kept in the run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from airctl import scenes
+from airctl.config import Config
+from airctl.errors import ConfigError
+from airctl.evaluation import evaluate_counts, fit_baseline
+from airctl.evaluation import measure_variance as measure
+from airctl.evaluation.counts import rollouts
+from airctl.files import atomic_path, write_text
+from airctl.model import AIR, boxes, truncated_geometric
+from airctl.objectives import estimator, require_known
+from airctl.reporting.pictures import scene_grid
+from airctl.reporting.tables import count_table, variance_table
+from airctl.training import Learner, RunFolder, pick_device
+from airctl.training import checkpoint as checkpoints
+from airctl.training.randomness import SceneOrder, generator
+
+TABLE_1 = ("backprop", "score-function", "score-function-neural", "report-2019", "exact")
+PICTURED = 16  # scenes in a picture
+
+
+class Loaded:
+    """A trained model with the config it was trained by and the checkpoint it comes from."""
+
+    def __init__(self, run: Path, checkpoint: str = "last", device: str = "auto") -> None:
+        self.folder = RunFolder(run)
+        self.config: Config = self.folder.config()
+        self.device = pick_device(device)
+        self.path = checkpoints.resolve(self.folder.checkpoints, checkpoint)
+        self.learner = Learner.build(self.config, self.device)
+        self.step: int = checkpoints.load(self.path, self.learner.modules)["step"]
+
+    @property
+    def model(self) -> AIR:
+        """The model, on ``device``."""
+        return self.learner.model
+
+    def log_p(self, num_steps: int | None = None) -> Tensor:
+        """The count prior at the end of its annealing, log p(n) [N + 1]."""
+        return truncated_geometric(self.config.prior.count, num_steps or self.config.model.num_steps)
+
+
+def load(run: Path | str, checkpoint: str = "last", device: str = "auto") -> Loaded:
+    """Load checkpoint ``last``, ``best`` or a step of a run; every byte is checked against its manifest first."""
+    return Loaded(Path(run), checkpoint, device)
+
+
+def evaluate(
+    run: Path | str,
+    *,
+    data: Path | None = None,
+    split: str = "test",
+    checkpoint: str = "last",
+    num_steps: int | None = None,
+    min_accuracy: float = 0.0,
+    seed: int = 0,
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Count the scenes of ``split`` of ``data`` (by default the run's own file) and write eval.json and eval.md.
+
+    ``num_steps`` lets the model take more steps than in training; ``accurate_enough`` of the result tells whether
+    ``min_accuracy`` was reached.
+    """
+    loaded = load(run, checkpoint, device)
+    path, images, counts = _scenes_for(loaded, data, split)
+    report = evaluate_counts(
+        loaded.model, images, counts, loaded.log_p(num_steps), generator(seed, "evaluate", 0, loaded.device)
+    )
+    result = {"run": str(run), "data": str(path), "split": split, "step": loaded.step, "seed": seed, **asdict(report)}
+    result["accurate_enough"] = report.count_accuracy >= min_accuracy
+    loaded.folder.write_json("eval.json", result)
+    write_text(loaded.folder.path / "eval.md", count_table(result) + "\n")
+    return result
+
+
+def measure_variance(
+    run: Path | str,
+    *,
+    samples: int = 1000,
+    estimators: Sequence[str] = TABLE_1,
+    batch: int = 64,
+    checkpoint: str = "last",
+    fit_steps: int = 1000,
+    seed: int = 0,
+    device: str = "auto",
+    on_fit: Callable[[str, int], None] = lambda name, step: None,
+    on_sample: Callable[[int], None] = lambda done: None,
+) -> dict[str, Any]:
+    """Measure gradient estimators on one batch of the run's training scenes; write variance.json and variance.md.
+
+    A baseline that the run itself trained is used as it is; any other is first fitted on the frozen model for
+    ``fit_steps`` batches that leave the measured one out.
+    """
+    for name in estimators:
+        require_known(name)
+    if samples < 4:
+        raise ConfigError(f"--samples {samples}: expected at least 4, half to find a bias and half to test it")
+    loaded = load(run, checkpoint, device)
+    config, model = loaded.config, loaded.model
+    images = _scenes_for(loaded, None, "train")[1]
+    if len(images) < 2 * batch:
+        raise ConfigError(f"--batch {batch}: the run's data has only {len(images)} training scenes")
+    measured, rest = images[:batch].float() / 255, images[batch:]
+    chosen, fitted = {}, []
+    for name in estimators:
+        if name == config.objective.estimator:
+            chosen[name] = loaded.learner.estimator
+            continue
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            chosen[name] = estimator(name, config)
+        chosen[name].modules.to(loaded.device)
+        if chosen[name].modules.state_dict():
+            fitted.append(name)
+            batches = _batches(rest, config.train.batch, fit_steps, seed, partial(on_fit, name))
+            make = _generators(seed, "fit", loaded.device)
+            fit_baseline(model, chosen[name], batches, loaded.log_p(), 1e-3, make)
+    make = _generators(seed, "variance", loaded.device)
+    reports = measure(model, chosen, measured, loaded.log_p(), samples, make, on_sample)
+    result = {
+        "run": str(run),
+        "step": loaded.step,
+        "samples": samples,
+        "batch": batch,
+        "seed": seed,
+        "fitted": fitted,
+        "fit_steps": fit_steps,
+        "estimators": {name: asdict(report) for name, report in reports.items()},
+    }
+    loaded.folder.write_json("variance.json", result)
+    write_text(loaded.folder.path / "variance.md", variance_table(result) + "\n")
+    return result
+
+
+def draw_run(run: Path | str, *, data: Path | None = None, checkpoint: str = "last", out: Path | None = None) -> Path:
+    """A PNG of the first test scenes with their reconstructions and the boxes in step order; returns its path."""
+    loaded = load(run, checkpoint)
+    _, images, counts = _scenes_for(loaded, data, "test")
+    shown = images[:PICTURED]
+    rollout, terms = next(rollouts(loaded.model, shown, loaded.log_p(), loaded.model.mean_noise))
+    found = terms.log_q.argmax(1)
+    canvases = rollout.canvases[torch.arange(len(shown)), found]
+    edges = boxes(rollout.z_where, shown.shape[-1]).cpu().numpy()
+    picture = scene_grid(
+        shown.cpu().numpy() / 255,
+        canvases.cpu().numpy(),
+        [edge[:n] for edge, n in zip(edges, found.tolist(), strict=True)],
+        counts[:PICTURED],
+    )
+    out = out or loaded.folder.figures / f"scenes_step_{loaded.step:08d}.png"
+    with atomic_path(out) as part:
+        picture.save(part, format="PNG")
+    return out
+
+
+def _scenes_for(loaded: Loaded, data: Path | None, split: str) -> tuple[Path, Tensor, np.ndarray]:
+    """The images uint8 [S, D, D] on the model's device and the counts [S] of a split, checked to fit the model."""
+    path = data or Path(loaded.folder.data()["path"])
+    found = scenes.read_split(path, split)
+    side = loaded.config.model.canvas
+    if found.images.shape[1:] != (side, side):
+        height, width = found.images.shape[1:]
+        raise ConfigError(f"{path} has scenes of {width}x{height} pixels, but the run was trained on {side}x{side}")
+    if not len(found.images):
+        raise ConfigError(f"{path} has no scenes in its {split} split: name another --split or file")
+    return path, torch.from_numpy(found.images).to(loaded.device), found.counts
+
+
+def _batches(images: Tensor, batch: int, steps: int, seed: int, on_step: Callable[[int], None]) -> Iterator[Tensor]:
+    order = SceneOrder(seed, len(images), min(batch, len(images)))
+    for step in range(steps):
+        yield images[torch.from_numpy(order.at(step)).to(images.device)].float() / 255
+        on_step(step + 1)
+
+
+def _generators(seed: int, purpose: str, device: torch.device) -> Callable[[int], torch.Generator]:
+    return lambda step: generator(seed, purpose, step, device)

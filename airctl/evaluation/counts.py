@@ -1,0 +1,84 @@
+"""How well a model counts: accuracy, confusion matrix and ELBO on scenes whose true counts are known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from airctl.model import AIR, Noise, Rollout
+from airctl.objectives import CountTerms, count_terms
+
+CHUNK = 250  # scenes a pass
+
+
+@dataclass(frozen=True)
+class CountReport:
+    """Counts of S scenes, true against inferred."""
+
+    count_accuracy: float  # share of scenes whose most probable count is the true one
+    count_accuracy_sampled: float  # the same for one sample n ~ q(n)
+    standard_error: float  # of count_accuracy, from the number of scenes alone
+    per_count_accuracy: dict[int, float]  # by true count
+    confusion: list[list[int]]  # [true count][most probable count]
+    elbo: float  # mean, nats a scene, with the count summed out
+    scenes: int
+
+
+def rollouts(
+    model: AIR, images: Tensor, log_p: Tensor, noise: Callable[[int], Noise]
+) -> Iterator[tuple[Rollout, CountTerms]]:
+    """Roll out over uint8 ``images`` [S, D, D] in chunks, without gradients; ``noise(batch)`` makes a chunk's noise."""
+    with torch.no_grad():
+        for chunk in images.split(CHUNK):
+            rollout = model(chunk.float() / 255, noise(len(chunk)))
+            yield rollout, count_terms(rollout, log_p, model.config.model.likelihood_sd)
+
+
+def infer_counts(model: AIR, images: Tensor, log_p: Tensor) -> tuple[Tensor, Tensor]:
+    """The most probable count of each scene under q(n) at the posterior means, [S], and that ELBO in nats, [S]."""
+    num_steps = len(log_p) - 1
+    counts, elbos = [], []
+    for _, terms in rollouts(model, images, log_p, lambda batch: model.mean_noise(batch, num_steps)):
+        counts.append(terms.log_q.argmax(1))
+        elbos.append(terms.elbo)
+    return torch.cat(counts), torch.cat(elbos)
+
+
+def sample_counts(model: AIR, images: Tensor, log_p: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """One posterior sample n ~ q(n | z), z ~ q for each scene, [S], and its one-sample ELBO in nats, [S]."""
+    num_steps = len(log_p) - 1
+    counts, elbos = [], []
+    for _, terms in rollouts(model, images, log_p, lambda batch: model.noise(batch, generator, num_steps)):
+        counts.append(torch.multinomial(terms.log_q.exp(), 1, generator=generator)[:, 0])
+        elbos.append(terms.elbo)
+    return torch.cat(counts), torch.cat(elbos)
+
+
+def evaluate_counts(
+    model: AIR, images: Tensor, true_counts: np.ndarray, log_p: Tensor, generator: torch.Generator
+) -> CountReport:
+    """Count the scenes ``images`` (uint8 [S, D, D]) and compare with ``true_counts`` [S].
+
+    The ELBO is a one-sample estimate from the same pass as the sampled counts, so it is unbiased; ``log_p`` [N + 1]
+    is the count prior, and its length says how many steps to take.
+    """
+    inferred = infer_counts(model, images, log_p)[0].cpu().numpy()
+    sampled, elbo = sample_counts(model, images, log_p, generator)
+    true = true_counts.astype(np.int64)
+    size = max(int(true.max(initial=0)) + 1, len(log_p))
+    confusion = np.zeros((size, size), np.int64)
+    np.add.at(confusion, (true, inferred), 1)
+    accuracy = float((inferred == true).mean())
+    return CountReport(
+        count_accuracy=accuracy,
+        count_accuracy_sampled=float((sampled.cpu().numpy() == true).mean()),
+        standard_error=float(np.sqrt(accuracy * (1 - accuracy) / len(true))),
+        per_count_accuracy={n: float(confusion[n, n] / confusion[n].sum()) for n in np.unique(true).tolist()},
+        confusion=confusion.tolist(),
+        elbo=float(elbo.mean()),
+        scenes=len(true),
+    )

@@ -1,0 +1,64 @@
+"""Pictures of scenes, drawn with Pillow. Step 1, 2, 3... have the same colours in every picture."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+# Okabe & Ito 2008: told apart by readers who do not see every colour; step i has colour (i - 1) mod 7.
+STEP_COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7", "#0072B2")
+_INK, _PAPER, _WRONG = "#222222", "#FFFFFF", "#D00000"
+
+
+def step_colour(index: int) -> str:
+    """The colour of step ``index`` (from 0)."""
+    return STEP_COLOURS[index % len(STEP_COLOURS)]
+
+
+def scene_tile(image: np.ndarray, boxes: np.ndarray, zoom: int) -> Image.Image:
+    """``image`` [D, D] in [0, 1], enlarged ``zoom`` times, with ``boxes`` [n, 4] in pixels in their steps' colours."""
+    grey = Image.fromarray((np.clip(image, 0, 1) * 255).astype(np.uint8))
+    tile = grey.resize((grey.width * zoom, grey.height * zoom), Image.Resampling.NEAREST).convert("RGB")
+    draw = ImageDraw.Draw(tile)
+    for index, box in enumerate(boxes):
+        x0, y0, x1, y1 = (float(edge) * zoom for edge in box)
+        draw.rectangle((x0, y0, x1 - 1, y1 - 1), outline=step_colour(index), width=2)
+    return tile
+
+
+def scene_grid(
+    images: np.ndarray,
+    reconstructions: np.ndarray,
+    boxes: list[np.ndarray],
+    true_counts: np.ndarray | None,
+    columns: int = 8,
+    zoom: int = 3,
+) -> Image.Image:
+    """Scenes above their reconstructions, boxes in step order, each with its inferred and its true count.
+
+    ``images`` and ``reconstructions`` [S, D, D] in [0, 1]; ``boxes`` S arrays [n, 4]: as many boxes as were counted.
+    """
+    side, gap, caption = images.shape[1] * zoom, 6, 18
+    rows = -(-len(images) // columns)
+    height = caption + 2 * side + 3 * gap
+    margin = 96
+    picture = Image.new("RGB", (margin + columns * (side + gap) + gap, rows * height + 26), _PAPER)
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size=13)
+    for index, (image, reconstruction, found) in enumerate(zip(images, reconstructions, boxes, strict=True)):
+        x, y = margin + gap + index % columns * (side + gap), index // columns * height + gap
+        text, colour = f"found {len(found)}", _INK
+        if true_counts is not None:
+            text += f" of {true_counts[index]}"
+            colour = _INK if len(found) == true_counts[index] else _WRONG
+        draw.text((x, y), text, fill=colour, font=font)
+        picture.paste(scene_tile(image, found, zoom), (x, y + caption))
+        picture.paste(scene_tile(reconstruction, found, zoom), (x, y + caption + side + gap // 2))
+        if index % columns == 0:
+            draw.text((gap, y + caption + side // 2 - 8), "scene", fill=_INK, font=font)
+            draw.text((gap, y + caption + side + side // 2 - 8), "reconstruction", fill=_INK, font=font)
+    x, y = margin + gap, rows * height + 4
+    for index in range(max((len(found) for found in boxes), default=0)):
+        draw.rectangle((x, y + 3, x + 12, y + 15), outline=step_colour(index), width=3)
+        draw.text((x + 18, y), f"step {index + 1}", fill=_INK, font=font)
+        x += 80
+    return picture

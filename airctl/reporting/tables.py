@@ -1,0 +1,58 @@
+"""Tables as aligned text for a terminal, which are Markdown as well."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table whose columns are padded, so that it reads as well in a terminal; numbers stand right."""
+    widths = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = [cells[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(cells[1:], widths[1:], strict=True)]
+        return f"| {' | '.join(padded)} |"
+
+    rule = f"|{'-' * (widths[0] + 2)}|" + "".join(f"{'-' * (width + 1)}:|" for width in widths[1:])
+    return "\n".join([line(header), rule, *map(line, rows)])
+
+
+def count_table(result: dict[str, Any]) -> str:
+    """The confusion matrix of ``evaluate`` with the accuracy of each true count, and the summary under it."""
+    confusion = result["confusion"]
+    header = ["true \\ inferred", *map(str, range(len(confusion))), "accuracy"]
+    rows = [
+        [str(n), *map(str, row), f"{row[n] / sum(row):.2%}" if sum(row) else "-"]
+        for n, row in enumerate(confusion)
+        if sum(row)
+    ]
+    return (
+        f"{table(header, rows)}\n\n"
+        f"count accuracy {result['count_accuracy']:.2%} +- {result['standard_error']:.2%} on {result['scenes']} scenes "
+        f"(one posterior sample {result['count_accuracy_sampled']:.2%}), ELBO {result['elbo']:.1f} nats a scene"
+    )
+
+
+def variance_table(result: dict[str, Any]) -> str:
+    """The report's Table 1 and what it left out, an estimator a line."""
+    header = ["estimator", "variance of norm", "+-", "total variance", "bias", "p(no bias)", "cosine", "ms a sample"]
+    rows = [
+        [
+            name,
+            f"{row['norm_variance']:.3g}",
+            f"{row['norm_variance_error']:.1g}",
+            f"{row['total_variance']:.3g}",
+            f"{row['bias']:.3g}",
+            f"{row['bias_p_value']:.2g}",
+            f"{row['cosine']:.3f}",
+            f"{1000 * row['seconds_per_sample']:.0f}",
+        ]
+        for name, row in result["estimators"].items()
+    ]
+    fitted = f"; baselines fitted on the frozen model for {result['fit_steps']} steps: " + ", ".join(result["fitted"])
+    return (
+        f"{table(header, rows)}\n\n"
+        f"{result['samples']} gradient samples on one batch of {result['batch']} scenes, checkpoint of step "
+        f"{result['step']}{fitted if result['fitted'] else ''}"
+    )

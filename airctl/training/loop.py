@@ -1,0 +1,285 @@
+"""Train a model into a run folder; stop and resume it without a trace.
+
+What a step does depends on the checkpoint before it and on (seed, purpose, step), on nothing else. So a run that was
+stopped anywhere and started again ends with the same bytes as the run that was not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from airctl import scenes
+from airctl.config import Config
+from airctl.errors import ConfigError, NotFiniteError
+from airctl.evaluation.counts import infer_counts
+from airctl.files import sha256_of
+from airctl.model import AIR, continuing_at, truncated_geometric
+from airctl.objectives import Estimator, Surrogate, count_terms, estimator
+from airctl.training import checkpoint
+from airctl.training.randomness import SceneOrder, derive, generator
+from airctl.training.run import RunFolder
+from airctl.training.schedules import learning_rate_factor
+from airctl.training.signals import StopRequest
+
+METRICS_EVERY = 10  # steps between two lines of metrics.jsonl
+RETRIES = 3  # times a loss that is not finite is met with half the learning rate
+
+
+@dataclass
+class State:
+    """What a run carries from step to step beside its tensors; state.json of a checkpoint."""
+
+    step: int = 0  # steps done
+    validation_accuracy: float | None = None  # the latest
+    best_accuracy: float | None = None
+    best_step: int | None = None
+    retries: int = 0  # how often the loss was not finite; each halves the learning rates
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """How a call of ``train`` ended."""
+
+    run: str
+    steps: int  # steps done in all
+    seconds: float  # of this call
+    validation_accuracy: float | None
+    stopped_by: int | None = None  # the signal that stopped it
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is shown while it trains."""
+
+    step: int
+    steps: int
+    elbo: float
+    validation_accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What is trained: the model, what its estimator learns, and one optimiser over both."""
+
+    model: AIR
+    estimator: Estimator
+    modules: nn.ModuleDict  # all that a checkpoint holds
+    optimizer: torch.optim.Optimizer
+
+    @classmethod
+    def build(cls, config: Config, device: torch.device) -> Learner:
+        """Fresh weights, a function of the seed; one parameter group for each learning rate."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(config.train.seed, "weights"))
+            model, chosen = AIR(config), estimator(config.objective.estimator, config)
+        modules = nn.ModuleDict({"model": model, "estimator": chosen.modules}).to(device)
+        groups: list[dict[str, Any]] = [{"params": list(model.parameters()), "peak": config.optimiser.lr}]
+        if learnt := list(chosen.modules.parameters()):
+            groups.append({"params": learnt, "peak": config.optimiser.baseline_lr})
+        return cls(model, chosen, modules, torch.optim.Adam(groups, fused=True))
+
+
+def training_step(learner: Learner, config: Config, images: Tensor, step: int, slowdown: float = 1.0) -> Surrogate:
+    """One step of Adam on ``images`` (uint8 [B, D, D]); raises ``NotFiniteError`` before it would spoil the weights."""
+    device = images.device
+    model, optimizer = learner.model, learner.optimizer
+    factor = slowdown * learning_rate_factor(step, config.train.steps, config.optimiser)
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak"] * factor
+    rollout = model(images.float() / 255, model.noise(len(images), generator(config.train.seed, "noise", step, device)))
+    log_p = truncated_geometric(continuing_at(step, config.prior), config.model.num_steps)
+    terms = count_terms(rollout, log_p, config.model.likelihood_sd)
+    surrogate = learner.estimator(rollout, terms, generator(config.train.seed, "estimator", step, device))
+    optimizer.zero_grad(set_to_none=True)
+    (surrogate.loss + surrogate.baseline_loss).backward()
+    for name, value in {
+        "log p(x | z)": terms.log_likelihood,
+        "KL of z_where": rollout.kl_where,
+        "KL of z_what": rollout.kl_what,
+        "log q(n)": terms.log_q,
+        "loss": surrogate.loss,
+        "baseline's loss": surrogate.baseline_loss,
+        "gradient": nn.utils.clip_grad_norm_(model.parameters(), config.optimiser.clip),
+    }.items():
+        if not torch.isfinite(value).all():
+            raise NotFiniteError(f"the {name} is not finite at step {step}")
+    optimizer.step()
+    return surrogate
+
+
+def train(
+    data: Path,
+    run: Path,
+    config: Config,
+    *,
+    resume: bool = False,
+    device: str = "auto",
+    threads: int | None = None,
+    command: Sequence[str] = (),
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    say: Callable[[str], None] = lambda message: None,
+) -> TrainResult:
+    """Train ``config`` on the train split of ``data`` into the folder ``run``; resume what is there if asked to.
+
+    Stopped by Ctrl-C or SIGTERM it finishes the step, saves, and returns with ``stopped_by`` set. Raises
+    ``ConfigError`` for a folder that already holds a run (without ``resume``) or another one (with it),
+    ``RunInUseError`` while another process writes there, ``NotFiniteError`` when even an eighth of the learning rate
+    does not keep the loss finite.
+    """
+    torch.set_num_threads(threads or min(2, torch.get_num_threads()))
+    chosen = pick_device(device)
+    split = scenes.read_split(data, "train")
+    config = fit_to_data(config, split.images.shape)
+    folder = RunFolder(run)
+    with folder.lock():
+        if (run / "config.toml").exists():
+            _check_same_run(folder, config, data, resume)
+        else:
+            told = {"path": str(data.resolve()), "sha256": sha256_of(data), **scenes.read_attributes(data)}
+            folder.create(config, told, command)
+        return _Session(folder, config, split, chosen, on_progress, say).run()
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto`` is the GPU if there is one; ``ConfigError`` if a device is asked for that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("--device cuda: this machine has no GPU that torch can use: take --device cpu")
+    if name not in ("cpu", "cuda"):
+        raise ConfigError(f"--device {name}: expected auto, cpu or cuda")
+    return torch.device(name)
+
+
+def fit_to_data(config: Config, shape: tuple[int, ...]) -> Config:
+    """The config with the canvas side of the data [S, D, D]; ``ConfigError`` if they contradict each other."""
+    if shape[1] != shape[2]:
+        raise ConfigError(f"the scenes are {shape[2]}x{shape[1]} pixels: expected square ones")
+    if config.model.canvas not in (0, shape[1]):
+        raise ConfigError(f"model.canvas is {config.model.canvas}, but the scenes have {shape[1]} pixels a side")
+    return replace(config, model=replace(config.model, canvas=shape[1]))
+
+
+def _check_same_run(folder: RunFolder, config: Config, data: Path, resume: bool) -> None:
+    if not resume:
+        raise ConfigError(f"{folder.path} already holds a run: pass --resume to go on with it, or choose another --run")
+    before = folder.config()
+    # More steps than before is how a finished run is prolonged; all else must be what it was.
+    if replace(before, train=replace(before.train, steps=config.train.steps)) != config:
+        raise ConfigError(
+            f"{folder.path} was started with another config: see its config.toml, or choose another --run"
+        )
+    if folder.data().get("sha256") != sha256_of(data):
+        raise ConfigError(f"{folder.path} was trained on another file than {data}: choose another --run")
+
+
+class _Session:
+    """One call of ``train``: from the newest whole checkpoint to the last step, or to a signal."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        config: Config,
+        split: scenes.SceneSplit,
+        device: torch.device,
+        on_progress: Callable[[Progress], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self.folder, self.config, self.device = folder, config, device
+        self.on_progress, self.say = on_progress, say
+        held_out = config.train.validation
+        images = torch.from_numpy(split.images).to(device)
+        number = len(images) - held_out
+        self.order = SceneOrder(config.train.seed, max(0, number), config.train.batch)
+        self.images, self.validation = images[:number], images[number:]
+        self.validation_counts = torch.from_numpy(split.counts[number:].astype(np.int64)).to(device)
+        self.learner = Learner.build(config, device)
+        self.state = State()
+
+    def run(self) -> TrainResult:
+        started = time.monotonic()
+        self._restore()
+        with StopRequest() as stop:
+            while self.state.step < self.config.train.steps and stop.signum is None:
+                try:
+                    self._step()
+                except NotFiniteError as error:
+                    self._slow_down(error)
+            if self.state.step not in checkpoint.steps(self.folder.checkpoints):
+                self._save()
+        self.folder.write_metrics_csv()
+        seconds = time.monotonic() - started
+        run = str(self.folder.path)
+        return TrainResult(run, self.state.step, seconds, self.state.validation_accuracy, stop.signum)
+
+    def _step(self) -> None:
+        settings, state = self.config.train, self.state
+        indices = torch.from_numpy(self.order.at(state.step)).to(self.device)
+        surrogate = training_step(self.learner, self.config, self.images[indices], state.step, 0.5**state.retries)
+        state.step += 1
+        row: dict[str, Any] = {"step": state.step, "elbo": surrogate.elbo.mean().item()}
+        if len(self.validation) and (state.step % settings.validate_every == 0 or state.step == settings.steps):
+            row |= self._validate()
+        if state.step % METRICS_EVERY == 0 or len(row) > 2:
+            self.folder.append_metrics(row)
+        self.on_progress(Progress(state.step, settings.steps, row["elbo"], state.validation_accuracy))
+        if state.step in (state.best_step, settings.steps) or state.step % settings.checkpoint_every == 0:
+            self._save()
+
+    def _validate(self) -> dict[str, float]:
+        """Counts and ELBO on the scenes held out from the train split, under the prior at the annealing's end."""
+        log_p = truncated_geometric(self.config.prior.count, self.config.model.num_steps)
+        counts, elbo = infer_counts(self.learner.model, self.validation, log_p)
+        accuracy = (counts == self.validation_counts).double().mean().item()
+        self.state.validation_accuracy = accuracy
+        if self.state.best_accuracy is None or accuracy > self.state.best_accuracy:
+            self.state.best_accuracy, self.state.best_step = accuracy, self.state.step
+        return {"validation_accuracy": accuracy, "validation_elbo": elbo.mean().item()}
+
+    def _save(self) -> None:
+        folder, settings, state = self.folder.checkpoints, self.config.train, self.state
+        checkpoint.save(folder, state.step, self.learner.modules, self.learner.optimizer, asdict(state))
+        checkpoint.point(folder, "last", state.step)
+        if state.best_step == state.step:
+            checkpoint.point(folder, "best", state.step)
+        there = checkpoint.steps(folder)
+        keep = set(there[-settings.keep_last :]) | {0}
+        keep |= {step for step in there if settings.keep_every and step % settings.keep_every == 0}
+        keep |= {checkpoint.step_of(checkpoint.resolve(folder, "best"))} if (folder / "best").exists() else set()
+        checkpoint.prune(folder, keep)
+
+    def _restore(self) -> None:
+        newest, told = checkpoint.newest_valid(self.folder.checkpoints)
+        for sentence in told:
+            self.say(sentence)
+        if newest is None:
+            self._save()
+        else:
+            values = checkpoint.load(newest, self.learner.modules, self.learner.optimizer)
+            self.state = _state_from(values)
+            self.say(f"resumed at step {self.state.step} from {newest}")
+        self.folder.rewind_metrics(self.state.step)
+
+    def _slow_down(self, error: NotFiniteError) -> None:
+        """Go back to the newest checkpoint and go on with half the learning rate, a bounded number of times."""
+        retries = self.state.retries + 1
+        if retries > RETRIES:
+            raise NotFiniteError(
+                f"{error}, with a learning rate {2**RETRIES} times smaller too; the newest checkpoint is kept: "
+                "try a smaller optimiser.lr or optimiser.clip=10.0"
+            ) from error
+        self.say(f"{error}: going back to the newest checkpoint with half the learning rate")
+        self._restore()
+        self.state.retries = max(retries, self.state.retries)
+
+
+def _state_from(values: Mapping[str, Any]) -> State:
+    return State(**{name: values.get(name, default) for name, default in asdict(State()).items()})

@@ -1,0 +1,135 @@
+"""The run folder: what a run was told, what it measured, and who writes into it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+from airctl import _version, config
+from airctl.config import Config
+from airctl.errors import ConfigError, InputFileError, RunInUseError
+from airctl.files import storage_errors, write_text
+
+
+class RunFolder:
+    """The paths of a run and the small files in it. Creating the object touches nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+        self.figures = path / "figures"
+        self.metrics = path / "metrics.jsonl"
+
+    def require(self) -> RunFolder:
+        """Raise ``ConfigError`` if this is not a run's folder."""
+        if not (self.path / "config.toml").is_file():
+            raise ConfigError(f"{self.path} is not a run folder: expected one that 'airctl train' has made")
+        return self
+
+    def create(self, resolved: Config, data: Mapping[str, Any], command: Sequence[str]) -> None:
+        """Write what the run was told: config.toml, data.json, command.txt, environment.json."""
+        write_text(self.path / "data.json", dumps(data))
+        write_text(self.path / "command.txt", shlex.join(command) + "\n")
+        write_text(self.path / "environment.json", dumps(environment()))
+        write_text(self.path / "config.toml", config.dumps(resolved))  # last: with it the folder is a run's
+
+    def config(self) -> Config:
+        """The resolved config of the run."""
+        return config.load(self.require().path / "config.toml")
+
+    def data(self) -> dict[str, Any]:
+        """Which file the run was trained on: its path, sha256 and attributes."""
+        path = self.path / "data.json"
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise InputFileError(f"{path} cannot be read as JSON: {error}") from error
+        if not isinstance(value, dict) or not isinstance(value.get("path"), str):
+            raise InputFileError(f"{path} does not name the data of the run")
+        return value
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Be the only process that writes here; ``RunInUseError`` names the other one."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        holder = self.path / ".holder"
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            who = holder.read_text(encoding="utf-8").strip() if holder.exists() else "another process"
+            raise RunInUseError(
+                f"{self.path} is being written by {who}: wait for it, or choose another --run"
+            ) from error
+        try:
+            holder.write_text(f"process {os.getpid()} on {platform.node()}\n", encoding="utf-8")
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+
+    def append_metrics(self, row: Mapping[str, Any]) -> None:
+        """Add a line to metrics.jsonl."""
+        with storage_errors(self.metrics), open(self.metrics, "a", encoding="utf-8") as stream:
+            stream.write(json.dumps(row) + "\n")
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl; a torn last line, as a kill can leave one, is passed over."""
+        if not self.metrics.exists():
+            return []
+        rows = []
+        for line in self.metrics.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]:
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
+                break
+            if not isinstance(row, dict) or type(row.get("step")) is not int:
+                break
+            rows.append(row)
+        return rows
+
+    def rewind_metrics(self, step: int) -> None:
+        """Forget what was measured after ``step``, as a resumed run will measure it again."""
+        rows = [row for row in self.read_metrics() if row["step"] <= step]
+        if rows or self.metrics.exists():
+            write_text(self.metrics, "".join(json.dumps(row) + "\n" for row in rows))
+
+    def write_metrics_csv(self) -> None:
+        """metrics.csv: the lines of metrics.jsonl as a table, empty where a line has no such value."""
+        rows = self.read_metrics()
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        lines = [",".join(names)] + [",".join("" if row.get(n) is None else str(row[n]) for n in names) for row in rows]
+        write_text(self.path / "metrics.csv", "\n".join(lines) + "\n")
+
+    def write_json(self, name: str, value: Mapping[str, Any]) -> Path:
+        """Write a result file such as eval.json, and return its path."""
+        write_text(self.path / name, dumps(value))
+        return self.path / name
+
+
+def dumps(value: Mapping[str, Any]) -> str:
+    """JSON as airctl writes it to files."""
+    return json.dumps(value, indent=1) + "\n"
+
+
+def environment() -> dict[str, Any]:
+    """What one must know of a machine to repeat a run bit for bit."""
+    return {
+        "airctl": _version.__version__,
+        "python": sys.version.split()[0],
+        "torch": str(torch.__version__),
+        "platform": platform.platform(),
+        "threads": torch.get_num_threads(),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
