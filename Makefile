@@ -1,0 +1,57 @@
+# The one door. `make help` lists what is behind it.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DATA := data/scenes.h5
+RUN := runs/demo
+
+.PHONY: help setup demo test lint bench reproduce soak clean
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 18
+
+setup: $(VENV)/.done  ## make the environment in .venv
+
+# The pinned torch is a CPU build where the package index has one; a torch that is already there is kept.
+$(VENV)/.done: setup.cfg constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: setup  ## real digits, data, training, count accuracy, pictures (about ten minutes)
+	@test -f $(DATA) || $(BIN)/airctl generate-data $(DATA) --digits mnist || \
+	  { echo "MNIST cannot be had from here; taking its 5 000 digit sample, mnist-5k, instead" >&2; \
+	    $(BIN)/airctl generate-data $(DATA) --digits mnist-5k; }
+	$(BIN)/airctl train $(DATA) --run $(RUN) --preset fast --resume
+	$(BIN)/airctl variance-report $(RUN) --samples 100 --fit-steps 300
+	$(BIN)/airctl preview $(RUN)
+	$(BIN)/airctl eval $(RUN)
+	@echo "pictures: $$(ls $(RUN)/figures/*.png)"
+
+test: setup lint  ## linter, types and tests
+	$(BIN)/python -m pytest
+
+lint: setup  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.bench $(DATA)  ## steps per second against Pyro
+	$(BIN)/python -m benchmarks.against_pyro $(DATA) --out docs
+
+$(VENV)/.bench: $(VENV)/.done
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	touch $@
+
+$(DATA): | $(VENV)/.done
+	$(BIN)/airctl generate-data $(DATA)
+
+reproduce: setup $(DATA)  ## the numbers of docs/results.md (hours)
+	$(BIN)/python -m benchmarks.reproduce $(DATA)
+
+soak: setup  ## slow tests: kills, faults, whole trainings
+	$(BIN)/python -m pytest -m slow
+
+clean:  ## remove the environment, caches and demo run
+	rm -rf $(VENV) $(RUN) $(DATA) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

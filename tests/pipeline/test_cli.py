@@ -1,0 +1,133 @@
+"""The command line: exit code, message and file; never a traceback."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from pipeline.conftest import TINY
+
+from airctl import cli
+
+
+def run(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> tuple[int, str, str]:
+    """What a shell would see: exit code, stdout, stderr."""
+    monkeypatch.setattr("sys.argv", ["airctl", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    out, err = capsys.readouterr()
+    assert "Traceback" not in err
+    return int(ended.value.code or 0), out, err
+
+
+@pytest.fixture
+def airctl(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    return lambda *arguments: run([str(a) for a in arguments], monkeypatch, capsys)
+
+
+def settings() -> list[str]:
+    return [word for setting in TINY for word in ("--set", setting)]
+
+
+def test_the_whole_way(airctl, tmp_path: Path) -> None:
+    """generate-data, train, eval, variance-report and preview, each with one JSON object or a path on stdout."""
+    data, folder = tmp_path / "scenes.h5", tmp_path / "run"
+    code, out, _ = airctl("generate-data", data, "--digits", "font", "--train", 80, "--test", 20, "--json")
+    assert code == 0
+    assert json.loads(out)["train"]["scenes"] == 80
+    code, out, _ = airctl("train", data, "--run", folder, *settings(), "--threads", 1, "--json")
+    assert code == 0
+    assert {"run", "steps", "seconds", "validation_accuracy"} <= json.loads(out).keys()
+    code, out, _ = airctl("eval-count", folder, "--json")
+    result = json.loads(out)
+    assert code == 0
+    wanted = "count_accuracy count_accuracy_sampled per_count_accuracy confusion elbo scenes step"
+    assert set(wanted.split()) <= result.keys()
+    assert sum(map(sum, result["confusion"])) == result["scenes"] == 20
+    assert json.loads((folder / "eval.json").read_text()) == result
+    code, out, _ = airctl("variance", folder, "--samples", 6, "--batch", 4, "--fit-steps", 2, "--json")
+    assert code == 0
+    rows = json.loads(out)["estimators"]
+    assert {"backprop", "score-function", "score-function-neural", "report-2019", "exact"} == set(rows)
+    keys = {"norm_variance", "total_variance", "bias", "bias_p_value", "seconds_per_sample"}
+    assert all(keys <= row.keys() for row in rows.values())
+    code, out, _ = airctl("preview", folder)
+    assert code == 0
+    assert Path(out.strip()).read_bytes().startswith(b"\x89PNG")
+
+
+def test_eval_below_the_accuracy_asked_for_is_exit_7_after_the_result(airctl, finished: Path, tmp_path: Path) -> None:
+    """--min-accuracy can gate a script, and the result is still printed and written."""
+    copy = shutil.copytree(finished, tmp_path / "run")
+    code, out, err = airctl("eval", copy, "--min-accuracy", "1.0", "--json")
+    assert code == 7
+    assert "below the 1.0000 asked for" in err
+    assert json.loads(out)["accurate_enough"] is False
+
+
+MISTAKES = [
+    (["trian"], 2, "did you mean 'train'?"),
+    (["train", "{data}"], 2, "Missing option '--run'"),
+    (["train", "{data}", "--run", "{tmp}/r", "--preset", "papr"], 2, "did you mean 'paper'?"),
+    (["train", "{data}", "--run", "{tmp}/r", "--estimator", "exat"], 2, "did you mean 'exact'?"),
+    (["train", "{data}", "--run", "{tmp}/r", "--set", "model.hiden=3"], 2, "did you mean 'model.hidden'?"),
+    (["train", "{data}", "--run", "{tmp}/r", "--set", "model.hidden=x"], 2, "expected a whole number"),
+    (["train", "{data}", "--run", "{tmp}/r", "--steps", "-1"], 2, "expected at least 0"),
+    (["train", "{data}", "--run", "{tmp}/r", "--device", "tpu"], 2, "expected auto, cpu or cuda"),
+    (["train", "{data}", "--run", "{run}"], 2, "already holds a run"),
+    (["train", "{tmp}/none.h5", "--run", "{tmp}/r"], 3, "none.h5"),
+    (["train", "{text}", "--run", "{tmp}/r"], 3, "text.h5"),
+    (["train", "{cut}", "--run", "{tmp}/r"], 3, "cut.h5"),
+    (["train", "{data}", "--run", "{tmp}/r", "--config", "{tmp}/none.toml"], 3, "none.toml"),
+    (["eval", "{tmp}/none"], 2, "is not a run folder"),
+    (["eval", "{run}", "--checkpoint", "77"], 2, "has no checkpoint '77'"),
+    (["eval", "{run}", "--data", "{text}"], 3, "text.h5"),
+    (["eval", "{run}", "--split", "tset"], 2, "tset"),
+    (["variance-report", "{run}", "--estimators", "exact,vimco2"], 2, "there is no estimator 'vimco2'"),
+    (["variance-report", "{run}", "--batch", "4000"], 2, "has only 120 training scenes"),
+    (["preview", "{tmp}/none"], 2, "is not a run folder"),
+    (["generate-data", "{data}", "--digits", "font"], 2, "pass --force"),
+    (["generate-data", "{tmp}/o.h5", "--digits", "font", "--preset", "pyr"], 2, "pyr"),
+    (["generate-data", "{tmp}/o.h5", "--digits", "font", "--canvas", "20"], 2, "canvas"),
+    (["generate-data", "{tmp}/o.h5", "--digits", "font", "--canvas", "40", "--max-digits", "9"], 2, "--max-digits"),
+    (["generate-data", "{tmp}/o.h5", "--digits", "{idx}"], 3, "idx"),
+    (["generate-data", "{tmp}/o.h5", "--digits", "{tmp}/nothing"], 2, "nothing"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "sentence"), MISTAKES, ids=[" ".join(m[0])[:60] for m in MISTAKES])
+def test_a_mistake_is_one_sentence_and_its_exit_code(
+    arguments: list[str], code: int, sentence: str, airctl, data: Path, finished: Path, tmp_path: Path
+) -> None:
+    """Each mistake gives its code, a sentence that helps, an empty stdout, and leaves what was there as it was."""
+    (tmp_path / "text.h5").write_text("not HDF5")
+    (tmp_path / "cut.h5").write_bytes(data.read_bytes()[:3000])
+    (tmp_path / "idx-images-idx3-ubyte").write_bytes(b"\0\0\x08\x04" + bytes(12))
+    names = {
+        "data": data,
+        "tmp": tmp_path,
+        "run": finished,
+        "text": tmp_path / "text.h5",
+        "cut": tmp_path / "cut.h5",
+        "idx": tmp_path / "idx-images-idx3-ubyte",
+    }
+    before = data.read_bytes()
+    got, out, err = airctl(*(word.format(**names) for word in arguments))
+    assert (got, out) == (code, ""), err
+    assert sentence in err
+    assert data.read_bytes() == before
+    assert not (tmp_path / "o.h5").exists()
+
+
+@pytest.mark.parametrize("command", ["", *cli.airctl.commands])
+def test_every_help_fits_a_screen_and_shows_an_example(command: str, airctl) -> None:
+    """--help is at most 40 lines of 100 columns and contains a command line to copy."""
+    code, out, _ = airctl(*command.split(), "--help")
+    assert code == 0
+    assert len(out.splitlines()) <= 40
+    assert max(map(len, out.splitlines())) <= 100
+    assert f"\n  airctl {command}" in out

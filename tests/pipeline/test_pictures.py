@@ -1,0 +1,26 @@
+"""Pictures: what is drawn is where it should be."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import ImageColor
+
+from airctl.reporting import scene_grid, scene_tile, step_colour
+
+
+def test_boxes_are_drawn_at_their_pixels_in_their_steps_colours() -> None:
+    """A box from (2, 3) to (6, 8) on a zoom of 4 has its outline there, step 2's in another colour than step 1's."""
+    tile = scene_tile(np.zeros((10, 10)), np.array([[2, 3, 6, 8], [0, 0, 10, 10]]), 4)
+    assert tile.size == (40, 40)
+    assert tile.getpixel((8, 20)) == ImageColor.getrgb(step_colour(0))
+    assert tile.getpixel((0, 20)) == ImageColor.getrgb(step_colour(1))
+    assert tile.getpixel((16, 20)) == (0, 0, 0)
+
+
+def test_a_grid_has_a_place_for_each_scene() -> None:
+    """Five scenes in columns of three make two rows, and the picture is wide enough for three."""
+    images = np.zeros((5, 10, 10))
+    picture = scene_grid(images, images, [np.zeros((0, 4))] * 5, np.zeros(5, int), columns=3, zoom=2)
+    narrow = scene_grid(images[:3], images[:3], [np.zeros((0, 4))] * 3, None, columns=3, zoom=2)
+    assert picture.width == narrow.width > 3 * 20
+    assert picture.height - narrow.height > 2 * 20

@@ -1,0 +1,155 @@
+"""Training: it goes on where it stopped to the last byte, and says what it cannot do."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from pipeline.conftest import tiny
+
+from airctl.errors import ConfigError, NotFiniteError, RunInUseError
+from airctl.training import Progress, RunFolder, TrainResult, loop, train
+from airctl.training import checkpoint as checkpoints
+
+ESTIMATORS = ("exact", "score-function-neural", "score-function-average", "report-2019")
+
+
+def contents(run: Path) -> dict[str, bytes]:
+    """The bytes that must not depend on stops: the last checkpoint and the metrics."""
+    last = checkpoints.resolve(run / "checkpoints", "last")
+    files = {name: (last / name).read_bytes() for name in checkpoints.FILES}
+    return files | {name: (run / name).read_bytes() for name in ("metrics.jsonl", "metrics.csv")}
+
+
+def train_until(step: int, data: Path, run: Path, **options: object) -> TrainResult:
+    """Train, and be sent SIGTERM in step ``step``."""
+
+    def stop(progress: Progress) -> None:
+        if progress.step == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return train(data, run, tiny(), threads=1, on_progress=stop, **options)
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_stopped_and_resumed_is_the_run_that_was_not(name: str, data: Path, tmp_path: Path) -> None:
+    """Three stops change no byte of weights, optimiser, state and metrics, with any estimator's own memory."""
+    config = tiny(f"objective.estimator={name}")
+    train(data, tmp_path / "whole", config, threads=1)
+
+    def stop(progress: Progress) -> None:
+        if progress.step in (3, 5, 10):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    for _ in range(4):
+        train(data, tmp_path / "parts", config, threads=1, resume=True, on_progress=stop)
+    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+
+
+def test_another_seed_is_another_run(data: Path, tmp_path: Path) -> None:
+    """The control of the test above: its comparison can tell runs apart."""
+    for seed in (0, 1):
+        train(data, tmp_path / str(seed), tiny(f"train.seed={seed}"), threads=1)
+    assert contents(tmp_path / "0") != contents(tmp_path / "1")
+
+
+def test_a_signal_finishes_the_step_and_saves(data: Path, tmp_path: Path) -> None:
+    """SIGTERM in step 7 leaves a whole checkpoint of step 7, and is told."""
+    result = train_until(7, data, tmp_path / "run")
+    assert (result.steps, result.stopped_by) == (7, signal.SIGTERM)
+    assert checkpoints.resolve(tmp_path / "run/checkpoints", "last").name == "step_00000007"
+
+
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_used(data: Path, tmp_path: Path) -> None:
+    """One flipped bit in the newest weights: the run falls back, says so, keeps the evidence, ends the same."""
+    train(data, tmp_path / "whole", tiny(), threads=1)
+    train_until(7, data, tmp_path / "run")
+    weights = tmp_path / "run/checkpoints/step_00000007/model.safetensors"
+    damaged = bytearray(weights.read_bytes())
+    damaged[-5] ^= 1
+    weights.write_bytes(damaged)
+    told: list[str] = []
+    train(data, tmp_path / "run", tiny(), threads=1, resume=True, say=told.append)
+    assert any("set aside as damaged_step_00000007" in line for line in told)
+    assert (tmp_path / "run/checkpoints/damaged_step_00000007/model.safetensors").read_bytes() == damaged
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+def test_a_run_in_the_folder_is_not_overwritten(data: Path, finished: Path) -> None:
+    """Without --resume a folder that holds a run is refused."""
+    with pytest.raises(ConfigError, match="already holds a run: pass --resume"):
+        train(data, finished, tiny(), threads=1)
+
+
+@pytest.mark.parametrize(("settings", "message"), [(["model.hidden=17"], "another config"), ([], "another file")])
+def test_resume_wants_the_same_config_and_data(
+    settings: list[str], message: str, data: Path, finished: Path, tmp_path: Path
+) -> None:
+    """A run goes on only with what it was started with."""
+    other = shutil.copy(data, tmp_path / "other.h5")
+    with open(other, "ab") as stream:
+        stream.write(b"\0")
+    config = tiny("objective.estimator=score-function-neural", *settings)
+    with pytest.raises(ConfigError, match=message):
+        train(Path(other), finished, config, threads=1, resume=True)
+
+
+def test_one_writer_a_run(data: Path, tmp_path: Path) -> None:
+    """While one process holds the folder, the next is refused and told who holds it."""
+    with RunFolder(tmp_path).lock(), pytest.raises(RunInUseError, match=f"process {os.getpid()} on "):
+        train(data, tmp_path, tiny(), threads=1)
+
+
+def test_a_loss_that_is_not_finite_is_met_with_smaller_steps_and_then_told(data: Path, tmp_path: Path) -> None:
+    """A learning rate that breaks all ends after three halvings, names the term, and keeps a whole checkpoint."""
+    told: list[str] = []
+    with pytest.raises(NotFiniteError, match=r"not finite at step \d+, with a learning rate 8 times smaller too"):
+        train(data, tmp_path, tiny("optimiser.lr=1e30"), threads=1, say=told.append)
+    assert sum("half the learning rate" in line for line in told) == loop.RETRIES
+    checkpoints.verify(checkpoints.resolve(tmp_path / "checkpoints", "last"))
+
+
+def test_too_few_scenes_are_told(data: Path, tmp_path: Path) -> None:
+    """A batch that the training scenes do not fill is refused with advice."""
+    with pytest.raises(ConfigError, match="do not fill one batch"):
+        train(data, tmp_path, tiny("train.batch=4096"), threads=1)
+
+
+def test_metrics_survive_a_torn_last_line(data: Path, tmp_path: Path) -> None:
+    """Half a line, as a kill can leave it, is passed over and then cut off."""
+    train_until(10, data, tmp_path / "run")
+    train(data, tmp_path / "whole", tiny(), threads=1)
+    with open(tmp_path / "run/metrics.jsonl", "a") as stream:
+        stream.write('{"step": 11, "el')
+    train(data, tmp_path / "run", tiny(), threads=1, resume=True)
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+def test_old_checkpoints_go_and_the_chosen_ones_stay(data: Path, tmp_path: Path) -> None:
+    """The first, the last k, the best and every n-th checkpoint are kept."""
+    train(data, tmp_path, tiny("train.keep_last=1", "train.checkpoint_every=1", "train.keep_every=4"), threads=1)
+    best = checkpoints.step_of(checkpoints.resolve(tmp_path / "checkpoints", "best"))
+    assert set(checkpoints.steps(tmp_path / "checkpoints")) == {0, 4, 8, 12, best}
+
+
+def test_a_step_lowers_the_loss_it_was_taken_on(data: Path) -> None:
+    """Fifty steps on one batch raise its ELBO: the sign of the surrogate is right."""
+    from airctl.scenes import read_split
+
+    images = torch.from_numpy(read_split(data, "train").images[:8])
+    config = loop.fit_to_data(tiny("optimiser.lr=0.003"), (8, 50, 50))
+    learner = loop.Learner.build(config, torch.device("cpu"))
+    elbos = [loop.training_step(learner, config, images, step).elbo.mean().item() for step in range(50)]
+    assert elbos[-1] > elbos[0] + 10
+
+
+def test_metrics_csv_holds_the_lines_of_metrics_jsonl(finished: Path) -> None:
+    """The table and the log say the same."""
+    rows = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
+    table = [line.split(",") for line in (finished / "metrics.csv").read_text().splitlines()]
+    assert [float(line[1]) for line in table[1:]] == [row["elbo"] for row in rows]
