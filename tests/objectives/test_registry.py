@@ -1,0 +1,75 @@
+"""The table of estimators: every name works, and a misspelt one gets help."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from airctl.config import PRESETS, Config
+from airctl.errors import ConfigError
+from airctl.model import AIR, truncated_geometric
+from airctl.objectives import ESTIMATORS, ScoreFunction, count_terms, estimator, per_step_signal
+
+Tiny = Callable[..., Config]
+
+
+@pytest.mark.parametrize("kind", ["raw", "conv"])
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_every_estimator_builds_runs_and_teaches_the_model(tiny_config: Tiny, name: str, kind: str) -> None:
+    """In float32, as training uses it: a finite loss with a finite gradient, and the ELBO that all of them report."""
+    torch.manual_seed(0)
+    config = tiny_config(f"model.embedding={kind}")
+    model, built = AIR(config), estimator(name, config)
+    rollout = model(torch.rand(4, 12, 12), model.noise(4, torch.Generator().manual_seed(0)))
+    terms = count_terms(rollout, truncated_geometric(0.01, 3), 0.3)
+    surrogate = built(rollout, terms, torch.Generator().manual_seed(1))
+    surrogate.loss.backward(retain_graph=True)
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    assert all(p.grad is not None and p.grad.any() for p in model.predict.parameters())
+    assert surrogate.loss.shape == surrogate.baseline_loss.shape == ()
+    assert surrogate.baseline_loss.isfinite()
+    assert not surrogate.elbo.requires_grad
+    torch.testing.assert_close(surrogate.elbo, terms.elbo.detach())
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_an_estimators_randomness_comes_from_the_generator_alone(tiny_config: Tiny, name: str) -> None:
+    """The same generator gives the same loss, whatever torch's global state."""
+    config = tiny_config()
+    torch.manual_seed(0)
+    model = AIR(config)
+    rollout = model(torch.rand(32, 12, 12), model.mean_noise(32))
+    terms = count_terms(rollout, truncated_geometric(0.01, 3), 0.3)
+    losses = []
+    for global_seed in (1, 2):
+        torch.manual_seed(5)  # the same weights of the baseline, if it has any
+        built = estimator(name, config)
+        torch.manual_seed(global_seed)
+        losses.append(built(rollout, terms, torch.Generator().manual_seed(3)).loss.item())
+    assert losses[0] == losses[1]
+
+
+def test_a_misspelt_estimator_gets_the_nearest_name(tiny_config: Tiny) -> None:
+    """The error names what was asked for and what may have been meant."""
+    with pytest.raises(ConfigError, match=r"no estimator 'score-functoin'.*did you mean 'score-function'"):
+        estimator("score-functoin", tiny_config())
+    with pytest.raises(ConfigError, match=r"no estimator 'zzzzzz'.*exact"):
+        estimator("zzzzzz", tiny_config())
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_presets_estimator_is_in_the_table(name: str) -> None:
+    """No preset names an estimator that does not exist."""
+    assert PRESETS[name].objective.estimator in ESTIMATORS
+
+
+def test_the_papers_and_the_reports_estimators_differ_in_signal_and_mask(tiny_config: Tiny) -> None:
+    """score-function-neural is unbiased by construction (previous, per step); report-2019 is the report's own."""
+    paper, report = (estimator(name, tiny_config()) for name in ("score-function-neural", "report-2019"))
+    assert isinstance(paper, ScoreFunction)
+    assert isinstance(report, ScoreFunction)
+    assert (paper.signal, paper.baseline.mask) == (per_step_signal, "previous")
+    assert report.signal is not per_step_signal
+    assert report.baseline.mask == "current"
