@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import math
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -143,6 +144,8 @@ def hint(word: str, known: Iterable[str]) -> str:
 def override(config: Config, settings: Iterable[str]) -> Config:
     """Apply ``section.key=value`` settings in their order; values are written as in TOML, bare words are strings."""
     for setting in settings:
+        if len(setting) > 1000:
+            raise ConfigError(f"--set {setting[:40]}...: expected a short KEY=VALUE")
         key, equals, text = setting.partition("=")
         if not equals:
             raise ConfigError(f"--set {setting}: expected KEY=VALUE, for instance model.hidden=512")
@@ -157,14 +160,14 @@ def load(path: Path, base: Config | None = None) -> Config:
         if path.stat().st_size > 1 << 20:
             raise InputFileError(f"{path} is too large for a config: expected a short TOML file")
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputFileError(f"{path} cannot be read as a TOML config: {error}") from error
     name = values.pop("preset", base.preset if base else "fast")
-    if not isinstance(name, str):
-        raise ConfigError(f"{path}: preset must be a name in quotes")
-    base = dataclasses.replace(base, preset=name) if base else preset(name)
     try:
-        return _merge(base, values)
+        named = preset(str(name))
+        if base and name != base.preset:
+            raise ConfigError(f"it says preset {name!r}, but {base.preset!r} was asked for")
+        return _merge(base or named, values)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
 
@@ -183,14 +186,13 @@ def dumps(config: Config) -> str:
 def _parse(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError, KeyError):
+    except (ValueError, RecursionError, KeyError):  # also whole numbers of thousands of digits
         return text
 
 
 def _toml(value: Any) -> str:
     if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}"'
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # escapes as TOML's basic strings do
     if isinstance(value, tuple):
         return f"[{', '.join(_toml(v) for v in value)}]"
     return repr(value)  # int, and float with inf and nan, are written alike in TOML
@@ -220,13 +222,16 @@ def _merge(config: Config, values: Mapping[str, Any]) -> Config:
 def _key_hint(word: str, sections: Iterable[str]) -> str:
     keys = [f"{s}.{f.name}" for s in sections for f in dataclasses.fields(getattr(_FAST, s))]
     by_name = {key.partition(".")[2]: key for key in keys}
-    near = difflib.get_close_matches(word, keys, n=1) or [
-        by_name[n] for n in difflib.get_close_matches(word.rpartition(".")[2], by_name, n=1)
-    ]
+    name = word.rpartition(".")[2]
+    exact = [by_name[name]] if name in by_name else []
+    near = exact or difflib.get_close_matches(word, keys, n=1)
+    near = near or [by_name[n] for n in difflib.get_close_matches(name, by_name, n=1)]
     return f": did you mean {near[0]!r}?" if near else f": sections are {', '.join(sorted(sections))}"
 
 
 def _checked(key: str, value: Any, kind: Any, metadata: Mapping[str, Any]) -> Any:
+    if any(type(v) is int and abs(v) >= 1 << 63 for v in (value if isinstance(value, list | tuple) else [value])):
+        raise ConfigError(f"{key}: the number is too large")
     if kind is float and type(value) is int:
         value = float(value)
     if kind is str and "choices" in metadata and value not in metadata["choices"]:
@@ -243,6 +248,8 @@ def _checked(key: str, value: Any, kind: Any, metadata: Mapping[str, Any]) -> An
         raise ConfigError(f"{key} = {value!r}: expected {names[kind]}")
     if kind is float and math.isnan(value):
         raise ConfigError(f"{key} = nan: expected a number")
+    if kind is float and math.isinf(value) and key != "optimiser.clip":
+        raise ConfigError(f"{key} = {value}: only optimiser.clip may be without bound")
     low, high = metadata.get("range", (-math.inf, math.inf))
     if kind is not str and not low <= value <= high:
         upper = "" if math.isinf(high) else f" and at most {high:g}"

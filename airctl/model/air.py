@@ -66,7 +66,9 @@ class AIR(nn.Module):
         self.decoder = GlimpseDecoder(sizes.what, sizes.glimpse_hidden, sizes.glimpse, sizes.decoder_bias)
         self.embedding = EMBEDDINGS[sizes.embedding](sizes.canvas)
         self.cell = Cell(self.embedding.size, 3 + sizes.what + 1, sizes.hidden)
-        self.predict = mlp(sizes.hidden, sizes.predict_hidden, 3 + 3 + 1)
+        self.predict = nn.Sequential(nn.Linear(sizes.hidden, sizes.predict_hidden), nn.ReLU())
+        self.where_head = nn.Linear(sizes.predict_hidden, 3 + 3)
+        self.present_head = nn.Linear(sizes.predict_hidden, 1)
         self.encoder = mlp(sizes.glimpse**2, sizes.glimpse_hidden, 2 * sizes.what)
 
     def noise(self, batch: int, generator: torch.Generator, num_steps: int | None = None) -> Noise:
@@ -124,9 +126,10 @@ class AIR(nn.Module):
 
     def _predict(self, h: Tensor) -> tuple[Normal, Tensor]:
         """q(z_where | h) [B, 3], centred on the prior's mean, and the logit of q(z_pres = 1 | h) [B]."""
-        loc, scale, logit = self.predict(h).split([3, 3, 1], 1)
+        features = self.predict(h)
+        loc, scale = self.where_head(features).chunk(2, 1)
         q_where = Normal(self.prior.where_loc + loc, positive(scale, 0.1), validate_args=False)
-        return q_where, logit[:, 0] + self.config.model.present_bias
+        return q_where, self.present_head(features)[:, 0] + self.config.model.present_bias
 
     def _encode(self, glimpse: Tensor) -> Normal:
         """q(z_what | x_att) [B, C]."""

@@ -182,7 +182,7 @@ def test_the_pose_starts_at_its_priors_mean(tiny_config: Tiny) -> None:
     """q(z_where) is centred on the prior's mean and q(z_pres) on present_bias: the head gives departures from them."""
     model = build(tiny_config("prior.where_loc=[2.5, 0.5, -0.5]", "model.present_bias=1.5"))
     with torch.no_grad():
-        for parameter in model.predict[-1].parameters():
+        for parameter in [*model.where_head.parameters(), *model.present_head.parameters()]:
             parameter.zero_()
     rollout = roll(model)
     torch.testing.assert_close(rollout.q_where.loc, torch.tensor([2.5, 0.5, -0.5]).double().expand(2, 3, 3))
