@@ -165,6 +165,19 @@ def draw_run(run: Path | str, *, data: Path | None = None, checkpoint: str = "la
     return out
 
 
+def draw_data(data: Path | str, *, split: str = "train", out: Path | None = None) -> Path:
+    """A PNG of the first scenes of a data file with their true boxes; returns its path, by default beside the file."""
+    found = scenes.read_split(Path(data), split)
+    shown, counts = found.images[:PICTURED] / 255, found.counts[:PICTURED].tolist()
+    if not counts:
+        raise ConfigError(f"{data} has no scenes in its {split} split: name another --split or file")
+    picture = scene_grid(shown, None, [b[:n] for b, n in zip(found.boxes, counts, strict=False)], None)
+    out = out or Path(data).with_suffix(".png")
+    with atomic_path(out) as part:
+        picture.save(part, format="PNG")
+    return out
+
+
 def _scenes_for(loaded: Loaded, data: Path | None, split: str) -> tuple[Path, Tensor, np.ndarray]:
     """The images uint8 [S, D, D] on the model's device and the counts [S] of a split, checked to fit the model."""
     path = data or Path(loaded.folder.data()["path"])

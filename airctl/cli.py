@@ -232,18 +232,22 @@ def variance_report(
 
 
 @airctl.command()
-@click.argument("source", type=FILE, metavar="RUN")
-@click.option("-o", "--out", type=FILE, default=None, help="PNG to write; in the run's figures by default.")
+@click.argument("source", type=FILE, metavar="DATA.h5|RUN")
+@click.option("-o", "--out", type=FILE, default=None, help="PNG to write; beside the file or in the run by default.")
 @CHECKPOINT
 def preview(source: Path, out: Path | None, checkpoint: str) -> None:
-    """Draw test scenes with their reconstructions and the boxes in step order.
+    """Draw scenes: a file's with the true boxes, or a run's with reconstructions and boxes in step order.
 
     \b
-    airctl preview runs/first -o scenes.png
+    airctl preview scenes.h5
+    airctl preview runs/first -o found.png
     """
     from airctl import api
 
-    click.echo(api.draw_run(source, checkpoint=checkpoint, out=out))
+    picture = (
+        api.draw_data(source, out=out) if source.is_file() else api.draw_run(source, checkpoint=checkpoint, out=out)
+    )
+    click.echo(picture)
 
 
 def _resolve(

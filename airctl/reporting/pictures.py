@@ -28,7 +28,7 @@ def scene_tile(image: np.ndarray, boxes: np.ndarray, zoom: int) -> Image.Image:
 
 def scene_grid(
     images: np.ndarray,
-    reconstructions: np.ndarray,
+    reconstructions: np.ndarray | None,
     boxes: list[np.ndarray],
     true_counts: np.ndarray | None,
     columns: int = 8,
@@ -37,28 +37,33 @@ def scene_grid(
     """Scenes above their reconstructions, boxes in step order, each with its inferred and its true count.
 
     ``images`` and ``reconstructions`` [S, D, D] in [0, 1]; ``boxes`` S arrays [n, 4]: as many boxes as were counted.
+    Without reconstructions the boxes are the true ones.
     """
     side, gap, caption = images.shape[1] * zoom, 6, 18
     rows = -(-len(images) // columns)
-    height = caption + 2 * side + 3 * gap
+    height = caption + (1 if reconstructions is None else 2) * side + 3 * gap
     margin = 96
     picture = Image.new("RGB", (margin + columns * (side + gap) + gap, rows * height + 26), _PAPER)
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size=13)
-    for index, (image, reconstruction, found) in enumerate(zip(images, reconstructions, boxes, strict=True)):
+    for index, (image, found) in enumerate(zip(images, boxes, strict=True)):
         x, y = margin + gap + index % columns * (side + gap), index // columns * height + gap
-        text, colour = f"found {len(found)}", _INK
+        text, colour = f"{'true' if reconstructions is None else 'found'} {len(found)}", _INK
         if true_counts is not None:
             text += f" of {true_counts[index]}"
             colour = _INK if len(found) == true_counts[index] else _WRONG
         draw.text((x, y), text, fill=colour, font=font)
         picture.paste(scene_tile(image, found, zoom), (x, y + caption))
-        picture.paste(scene_tile(reconstruction, found, zoom), (x, y + caption + side + gap // 2))
         if index % columns == 0:
             draw.text((gap, y + caption + side // 2 - 8), "scene", fill=_INK, font=font)
-            draw.text((gap, y + caption + side + side // 2 - 8), "reconstruction", fill=_INK, font=font)
+        if reconstructions is not None:
+            picture.paste(scene_tile(reconstructions[index], found, zoom), (x, y + caption + side + gap // 2))
+            if index % columns == 0:
+                draw.text((gap, y + caption + side + side // 2 - 8), "reconstruction", fill=_INK, font=font)
     x, y = margin + gap, rows * height + 4
     for index in range(max((len(found) for found in boxes), default=0)):
         draw.rectangle((x, y + 3, x + 12, y + 15), outline=step_colour(index), width=3)
-        draw.text((x + 18, y), f"step {index + 1}", fill=_INK, font=font)
-        x += 80
+        draw.text(
+            (x + 18, y), f"{'step' if reconstructions is not None else 'object'} {index + 1}", fill=_INK, font=font
+        )
+        x += 90
     return picture
