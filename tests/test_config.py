@@ -88,7 +88,7 @@ def test_any_number_comes_back_from_its_file(
         ("model.hidden=512", 512),
         ("optimiser.lr=3e-4", 3e-4),
         ("optimiser.lr=1", 1.0),
-        ("optimiser.clip=10", 10.0),
+        ("optimiser.clip=7", 7.0),
         ("model.decoder_bias=-1.5", -1.5),
         ("model.embedding=raw", "raw"),
         ('model.embedding="raw"', "raw"),

@@ -65,7 +65,8 @@ class AIR(nn.Module):
         self.prior = LatentPrior(config.prior)
         self.decoder = GlimpseDecoder(sizes.what, sizes.glimpse_hidden, sizes.glimpse, sizes.decoder_bias)
         self.embedding = EMBEDDINGS[sizes.embedding](sizes.canvas)
-        self.cell = Cell(self.embedding.size, 3 + sizes.what + 1, sizes.hidden)
+        # The paper's LSTM also reads the previous z_pres. Here that is always 1: a bias, which the cell has.
+        self.cell = Cell(self.embedding.size, 3 + sizes.what, sizes.hidden)
         self.predict = nn.Sequential(nn.Linear(sizes.hidden, sizes.predict_hidden), nn.ReLU())
         self.where_head = nn.Linear(sizes.predict_hidden, 3 + 3)
         self.present_head = nn.Linear(sizes.predict_hidden, 1)
@@ -85,16 +86,15 @@ class AIR(nn.Module):
         """Roll out as many steps as ``noise`` has over scenes ``canvas`` [B, D, D], pixels in [0, 1]."""
         residual = self.config.model.attention_input == "residual"
         projected = self.cell.constant(self.embedding(canvas))
-        z_where, z_what = canvas.new_zeros(len(canvas), 3), canvas.new_zeros(len(canvas), self.config.model.what)
-        present = canvas.new_ones(len(canvas), 1)
-        state = self.cell.start(canvas)
+        state = self.cell.first(projected)
         explained = torch.zeros_like(canvas)
         steps: list[list[Tensor]] = []
         for where_noise, what_noise in zip(noise.where.unbind(1), noise.what.unbind(1), strict=True):
             if residual and steps:
                 # Detached: the objects are taught by the likelihood, not by what the next glance makes of them.
                 projected = self.cell.constant(self.embedding(canvas - explained.detach()))
-            state = self.cell(projected, torch.cat([z_where, z_what, present], 1), state)
+            if steps:
+                state = self.cell(projected, torch.cat(steps[-1][:2], 1), state)
             q_where, logit = self._predict(state[0])
             z_where = q_where.loc + q_where.scale * where_noise
             glimpse = crop(canvas, z_where, self.config.model.glimpse)

@@ -65,28 +65,28 @@ class Cell(nn.Module):
     """An LSTM cell whose input comes in two parts: a constant one, projected once a scene, and the step's own.
 
     The canvas does not change over the steps, so its projection (the largest product of the paper's network) is
-    hoisted out of the recurrence. Same equations as ``torch.nn.LSTMCell``.
+    hoisted out of the recurrence; before the first step there is nothing to recur on. Same equations as
+    ``torch.nn.LSTMCell`` with the state and the step's own input zero at the start.
     """
 
     def __init__(self, constant: int, step: int, hidden: int) -> None:
         super().__init__()
-        self.hidden = hidden
         self.constant = nn.Linear(constant, 4 * hidden)
         self.recurrent = nn.Linear(step + hidden, 4 * hidden, bias=False)
         bound = hidden**-0.5
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -bound, bound)
 
-    def start(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        """The state (h, c) before the first step, zeros [B, H] each."""
-        zeros = like.new_zeros(like.shape[0], self.hidden)
-        return zeros, zeros
+    def first(self, projected: Tensor) -> tuple[Tensor, Tensor]:
+        """The state (h, c), [B, H] each, after the first step from ``projected`` = constant(input) [B, 4H]."""
+        i, _, g, o = projected.chunk(4, 1)
+        c = i.sigmoid() * g.tanh()
+        return o.sigmoid() * c.tanh(), c
 
     def forward(self, projected: Tensor, step: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """One step from ``projected`` = constant(input) [B, 4H] and the step's input [B, S]."""
+        """The state after a later step with its own input ``step`` [B, S]."""
         h, c = state
-        gates = projected + self.recurrent(torch.cat([step, h], 1))
-        i, f, g, o = gates.chunk(4, 1)
+        i, f, g, o = (projected + self.recurrent(torch.cat([step, h], 1))).chunk(4, 1)
         c = f.sigmoid() * c + i.sigmoid() * g.tanh()
         return o.sigmoid() * c.tanh(), c
 

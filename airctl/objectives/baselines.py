@@ -7,7 +7,6 @@ sends a gradient into the model: they read detached values.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from airctl.model import Rollout
@@ -74,11 +73,10 @@ class NeuralBaseline(Baseline):
 
     def forward(self, rollout: Rollout, counts: Tensor) -> Tensor:
         latents = torch.cat([rollout.z_where, rollout.z_what], -1).detach()  # [B, N, 3 + C]
-        latents = F.pad(latents, (0, 0, 1, 0))[:, :-1]  # step i reads those of step i - 1
-        canvas = rollout.canvas.detach()
-        projected, state = self.cell.constant(canvas.flatten(1)), self.cell.start(canvas)
-        hidden = []
-        for step in latents.unbind(1):
+        projected = self.cell.constant(rollout.canvas.detach().flatten(1))
+        state = self.cell.first(projected)
+        hidden = [state[0]]
+        for step in latents[:, :-1].unbind(1):  # step i reads those of step i - 1
             state = self.cell(projected, step, state)
             hidden.append(state[0])
         predictions = self.head(torch.stack(hidden, 1))[..., 0]  # [B, N]

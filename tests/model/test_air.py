@@ -37,7 +37,7 @@ def roll(model: AIR, batch: int = 2) -> Rollout:
 
 
 def test_cell_is_torchs_lstm_cell() -> None:
-    """With the weights copied, three steps of Cell are three steps of LSTMCell on the two inputs side by side."""
+    """With the weights copied, Cell's first step and three more are LSTMCell's, whose first own input is zero."""
     torch.manual_seed(0)
     ours, theirs = Cell(5, 4, 6).double(), nn.LSTMCell(5 + 4, 6).double()
     with torch.no_grad():
@@ -45,7 +45,9 @@ def test_cell_is_torchs_lstm_cell() -> None:
         ours.constant.bias.copy_(theirs.bias_ih + theirs.bias_hh)
         ours.recurrent.weight.copy_(torch.cat([theirs.weight_ih[:, 5:], theirs.weight_hh], 1))
     constant, steps = torch.randn(3, 5).double(), torch.randn(3, 3, 4).double()
-    state, reference = ours.start(constant), None
+    state = ours.first(ours.constant(constant))
+    reference = theirs(torch.cat([constant, torch.zeros(3, 4).double()], 1))
+    torch.testing.assert_close(state, tuple(reference), rtol=1e-12, atol=1e-12)
     for step in steps:
         state = ours(ours.constant(constant), step, state)
         reference = theirs(torch.cat([constant, step], 1), reference)

@@ -80,9 +80,9 @@ def test_too_few_scenes_for_a_batch_are_refused() -> None:
 
 def test_warm_up_rises_to_one_and_a_constant_schedule_stays() -> None:
     """The factor is (step + 1) / warmup until 1; without warm-up it is 1 from the start."""
-    warm = [learning_rate_factor(step, 100, OptimiserConfig(warmup=4)) for step in range(8)]
+    warm = [learning_rate_factor(step, 100, OptimiserConfig(schedule="constant", warmup=4)) for step in range(8)]
     assert warm == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1, 1, 1])
-    assert learning_rate_factor(0, 100, OptimiserConfig(warmup=0)) == 1
+    assert learning_rate_factor(0, 100, OptimiserConfig(schedule="constant", warmup=0)) == 1
 
 
 def test_cosine_falls_from_one_to_zero() -> None:
