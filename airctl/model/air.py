@@ -52,7 +52,12 @@ class Rollout:
     kl_what: Tensor  # [B, N]
     glimpses: Tensor  # [B, N, G, G] x_att
     objects: Tensor  # [B, N, G, G] y_att
-    canvases: Tensor  # [B, N + 1, D, D] the mean of p(x | n objects): the first n objects pasted and added
+    pasted: Tensor  # [B, N, D, D] each object in its place on an empty canvas
+
+    @property
+    def canvases(self) -> Tensor:
+        """The mean of p(x | n objects) for n = 0..N: the first n pasted objects added, [B, N + 1, D, D]."""
+        return F.pad(self.pasted.cumsum(1), (0, 0, 0, 0, 1, 0))
 
 
 class AIR(nn.Module):
@@ -121,7 +126,7 @@ class AIR(nn.Module):
             kl_what=kl_divergence(q_what, self.prior.what(what_loc)).sum(-1),
             glimpses=glimpses,
             objects=objects,
-            canvases=F.pad(pasted.cumsum(1), (0, 0, 0, 0, 1, 0)),
+            pasted=pasted,
         )
 
     def _predict(self, h: Tensor) -> tuple[Normal, Tensor]:

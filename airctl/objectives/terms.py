@@ -63,12 +63,25 @@ class Estimator(Protocol):
     def __call__(self, rollout: Rollout, terms: CountTerms, generator: torch.Generator) -> Surrogate: ...
 
 
+def squared_errors(canvas: Tensor, pasted: Tensor) -> Tensor:
+    """|| x - (the first n pasted objects) ||^2 for n = 0..N, [B, N + 1], without making the N + 1 canvases.
+
+    For v_n = (1, -1, ..., -1, 0, ...) with n times -1 it is v_n' G v_n, G the inner products of x and the pasted
+    objects: one small matrix product instead of several passes over [B, N + 1, D, D].
+    """
+    images = torch.cat([canvas[:, None], pasted], 1).flatten(2)  # [B, N + 1, D * D]
+    products = images @ images.transpose(1, 2)  # [B, N + 1, N + 1]
+    signs = -torch.ones_like(products[0]).tril()
+    signs[:, 0] = 1
+    return ((signs @ products) * signs).sum(-1)
+
+
 def count_terms(rollout: Rollout, log_p: Tensor, likelihood_sd: float) -> CountTerms:
     """The terms of a roll-out under the count prior ``log_p`` [N + 1] and a Gaussian pixel likelihood.
 
     q(n) = (1 - p_{n+1}) prod_{i <= n} p_i, and prod_i p_i for n = N, all in log space.
     """
-    squares = (rollout.canvas[:, None] - rollout.canvases).square().sum((2, 3))  # [B, N + 1]
+    squares = squared_errors(rollout.canvas, rollout.pasted)
     pixels = rollout.canvas[0].numel()
     log_continue, log_stop = F.logsigmoid(rollout.logits), F.logsigmoid(-rollout.logits)
     return CountTerms(

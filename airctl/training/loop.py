@@ -6,6 +6,7 @@ stopped anywhere and started again ends with the same bytes as the run that was 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -107,12 +108,20 @@ def training_step(learner: Learner, config: Config, images: Tensor, step: int, s
         "log q(n)": terms.log_q,
         "loss": surrogate.loss,
         "baseline's loss": surrogate.baseline_loss,
-        "gradient": nn.utils.clip_grad_norm_(model.parameters(), config.optimiser.clip),
+        "gradient": _clip(list(model.parameters()), config.optimiser.clip),
     }.items():
         if not torch.isfinite(value).all():
             raise NotFiniteError(f"the {name} is not finite at step {step}")
     optimizer.step()
     return surrogate
+
+
+def _clip(parameters: list[nn.Parameter], most: float) -> Tensor:
+    """Scale the gradients so that their common norm is at most ``most``; returns the norm that they had."""
+    norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    if most < math.inf:
+        nn.utils.clip_grads_with_norm_(parameters, most, norm)
+    return norm
 
 
 def train(

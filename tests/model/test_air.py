@@ -41,8 +41,8 @@ def test_cell_is_torchs_lstm_cell() -> None:
     torch.manual_seed(0)
     ours, theirs = Cell(5, 4, 6).double(), nn.LSTMCell(5 + 4, 6).double()
     with torch.no_grad():
-        ours.constant.weight.copy_(theirs.weight_ih[:, :5])
-        ours.constant.bias.copy_(theirs.bias_ih + theirs.bias_hh)
+        ours.constant_weight.copy_(theirs.weight_ih[:, :5].t())
+        ours.constant_bias.copy_(theirs.bias_ih + theirs.bias_hh)
         ours.recurrent.weight.copy_(torch.cat([theirs.weight_ih[:, 5:], theirs.weight_hh], 1))
     constant, steps = torch.randn(3, 5).double(), torch.randn(3, 3, 4).double()
     state = ours.first(ours.constant(constant))

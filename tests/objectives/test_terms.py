@@ -68,7 +68,7 @@ def test_log_likelihood_is_a_sum_of_normal_log_densities(problem: Problem) -> No
 def test_perfect_reconstruction_has_the_landmark_of_the_literature(problem: Problem) -> None:
     """A 50x50 scene drawn without error is worth 2500 * -log(0.3 sqrt(2 pi)) = 712.6 nats at sd 0.3."""
     rollout = problem.roll_out()[0]
-    blank = type(rollout)(**{**vars(rollout), "canvas": torch.zeros(3, 50, 50), "canvases": torch.zeros(3, 4, 50, 50)})
+    blank = type(rollout)(**{**vars(rollout), "canvas": torch.zeros(3, 50, 50), "pasted": torch.zeros(3, 3, 50, 50)})
     torch.testing.assert_close(
         count_terms(blank, problem.log_p, 0.3).log_likelihood, torch.full((3, 4), 712.6), rtol=0, atol=0.05
     )

@@ -142,7 +142,7 @@ def test_a_step_lowers_the_loss_it_was_taken_on(data: Path) -> None:
     from airctl.scenes import read_split
 
     images = torch.from_numpy(read_split(data, "train").images[:8])
-    config = loop.fit_to_data(tiny("optimiser.lr=0.003"), (8, 50, 50))
+    config = loop.fit_to_data(tiny("optimiser.lr=0.003", "train.steps=50"), (8, 50, 50))
     learner = loop.Learner.build(config, torch.device("cpu"))
     elbos = [loop.training_step(learner, config, images, step).elbo.mean().item() for step in range(50)]
     assert elbos[-1] > elbos[0] + 10
