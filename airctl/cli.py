@@ -5,6 +5,7 @@ stdout carries the result, stderr the progress bar and messages.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import sys
@@ -72,7 +73,7 @@ def airctl() -> None:
     """
 
 
-@airctl.command("generate-data")
+@airctl.command("generate-data", short_help="Make Multi-MNIST scenes with known counts and boxes.")
 @click.argument("out", type=FILE, metavar="OUT.h5")
 @click.option("--digits", default="mnist", show_default=True, help="mnist, mnist-5k, font, or a file or folder.")
 @click.option("--preset", default="observations", show_default=True, help="observations or pyro.")
@@ -107,7 +108,7 @@ def generate_data(out: Path, digits: str, mnist_dir: Path, force: bool, as_json:
     _echo(result, as_json, lines)
 
 
-@airctl.command()
+@airctl.command(short_help="Train a model; stop and resume it without a trace.")
 @click.argument("data", type=FILE, metavar="DATA.h5")
 @click.option("--run", type=FILE, required=True, help="Folder to write to.")
 @click.option("--preset", default=None, help="fast (default), paper or report-2019.")
@@ -133,10 +134,15 @@ def train(
     resolved = _resolve(preset, config_file, **overrides)
     from airctl import training
 
-    say(f"writing to {run}")
-    with tqdm(total=resolved.train.steps, unit="step", file=sys.stderr, disable=as_json, dynamic_ncols=True) as bar:
+    with contextlib.ExitStack() as stack:
+        bar: tqdm[Any] | None = None
 
         def show(progress: training.Progress) -> None:
+            nonlocal bar
+            if bar is None:  # drawn with the first step, so that a refusal stands alone
+                first, unit = progress.step - 1, "step"
+                bar = tqdm(total=progress.steps, initial=first, unit=unit, disable=as_json, dynamic_ncols=True)
+                stack.enter_context(bar)
             accuracy = progress.validation_accuracy
             counted = "-" if accuracy is None else f"{accuracy:.2%}"
             bar.set_postfix_str(f"ELBO {progress.elbo:.1f}, counts right {counted}", refresh=False)
@@ -164,7 +170,7 @@ def train(
         sys.exit(128 + result.stopped_by)
 
 
-@airctl.command("eval")
+@airctl.command("eval", short_help="Count accuracy and confusion matrix of a run.")
 @click.argument("run", type=FILE)
 @click.option("--data", type=FILE, default=None, help="Another scene file than the run's own.")
 @click.option("--split", default="test", show_default=True, help="test or train.")
@@ -191,7 +197,7 @@ def evaluate(run: Path, as_json: bool, **options: Any) -> None:
         )
 
 
-@airctl.command("variance-report")
+@airctl.command("variance-report", short_help="Variance and bias of gradient estimators.")
 @click.argument("run", type=FILE)
 @click.option("--samples", default=1000, show_default=True, type=click.IntRange(4), help="Gradients of each estimator.")
 @click.option(
@@ -231,7 +237,7 @@ def variance_report(
     _echo(result, as_json, lambda: reporting.variance_table(result))
 
 
-@airctl.command()
+@airctl.command(short_help="Draw the scenes of a file or a run.")
 @click.argument("source", type=FILE, metavar="DATA.h5|RUN")
 @click.option("-o", "--out", type=FILE, default=None, help="PNG to write; beside the file or in the run by default.")
 @CHECKPOINT

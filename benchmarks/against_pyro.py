@@ -3,7 +3,8 @@
 What is measured: milliseconds of a full training step (batch, forward, backward, optimiser, the ELBO as a number) of
 each contender of ``steppers``, in one process, with the same threads, the same scenes in the same order and batch 64.
 A pair is one block of steps of each, in an order that turns around from pair to pair; a ratio is taken within a pair,
-so that what else the machine does hits both sides. Every contender warms up first, and threads wait without spinning.
+so that what else the machine does hits both sides. Every contender warms up first. On a machine that is not quiet,
+OMP_WAIT_POLICY=PASSIVE keeps waiting threads from spinning; the table says which it was.
 What differs between airctl and Pyro stands at the top of ``pyro_air``. The generator's speed and peak memory are
 measured in the same run.
 """

@@ -41,6 +41,7 @@ def steps_to(run: Path, accuracy: float) -> str:
 
 def trained(data: Path, run: Path, *options: str) -> tuple[dict[str, Any], str]:
     """Train (or finish) ``run``, count the test scenes, and give that result with the command line."""
+    options = (*options, "--threads", "1")  # bits depend on the number of threads
     airctl("train", str(data), "--run", str(run), *options, "--resume")
     command = f"airctl train data/scenes.h5 --run runs/{run.name} {shlex.join(options)}"
     return airctl("eval", str(run)), command

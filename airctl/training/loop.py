@@ -154,6 +154,7 @@ def train(
         else:
             told = {"path": str(data.resolve()), "sha256": sha256_of(data), **scenes.read_attributes(data)}
             folder.create(config, told, command)
+        say(f"writing to {run}, threads {torch.get_num_threads()}, device {chosen}")
         return _Session(folder, config, split, chosen, on_progress, say).run()
 
 
