@@ -62,6 +62,10 @@ class ObjectiveConfig:
 
     estimator: str = "exact"
     baseline_hidden: int = _at_least(256, 1, 8192)  # LSTM units of the neural baseline
+    samples: int = _at_least(4, 2, 1024)  # K: counts of rloo; roll-outs a scene of vimco and reweighted-wake-sleep
+    temperature: float = _at_least(0.67, 1e-3, 1e3)  # of concrete, at the end of its annealing; where rebar starts
+    temperature_start: float = _at_least(0.67, 1e-3, 1e3)  # of concrete, at its first step
+    temperature_anneal_steps: int = _at_least(0, 0)  # exponentially from the one to the other; 0: fixed
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,28 @@ from collections.abc import Callable, Mapping
 
 from airctl.config import Config, hint
 from airctl.errors import ConfigError
+from airctl.model.priors import LatentPrior
 from airctl.objectives.baselines import Baseline, MovingAverage, NeuralBaseline, NoBaseline
+from airctl.objectives.concrete import Concrete, Temperature
 from airctl.objectives.exact import Exact
+from airctl.objectives.measure_valued import MeasureValued
+from airctl.objectives.nvil import NVIL
+from airctl.objectives.rebar import Rebar
+from airctl.objectives.reweighted_wake_sleep import ReweightedWakeSleep
+from airctl.objectives.rloo import RLOO
+from airctl.objectives.rollouts import roll_out
 from airctl.objectives.score_function import ScoreFunction, likelihood_signal, no_signal, per_step_signal, whole_signal
 from airctl.objectives.terms import CountTerms, Estimator, Surrogate, count_terms
+from airctl.objectives.vimco import VIMCO
 
 
 def _neural(config: Config, mask: str) -> NeuralBaseline:
     return NeuralBaseline(config.model.canvas, config.model.what, config.objective.baseline_hidden, mask)
+
+
+def _temperature(config: Config) -> Temperature:
+    settings = config.objective
+    return Temperature(settings.temperature_start, settings.temperature, settings.temperature_anneal_steps)
 
 
 ESTIMATORS: Mapping[str, Callable[[Config], Estimator]] = {
@@ -22,6 +36,13 @@ ESTIMATORS: Mapping[str, Callable[[Config], Estimator]] = {
     "score-function": lambda config: ScoreFunction(per_step_signal, NoBaseline()),
     "score-function-average": lambda config: ScoreFunction(per_step_signal, MovingAverage(config.model.num_steps)),
     "score-function-neural": lambda config: ScoreFunction(per_step_signal, _neural(config, "previous")),
+    "nvil": lambda config: NVIL(_neural(config, "previous")),
+    "rloo": lambda config: RLOO(config.objective.samples),
+    "measure-valued": lambda config: MeasureValued(),
+    "vimco": lambda config: VIMCO(LatentPrior(config.prior), config.objective.samples),
+    "concrete": lambda config: Concrete(_temperature(config)),
+    "rebar": lambda config: Rebar(config.objective.temperature),
+    "reweighted-wake-sleep": lambda config: ReweightedWakeSleep(LatentPrior(config.prior), config.objective.samples),
     "report-2019": lambda config: ScoreFunction(likelihood_signal, _neural(config, "current")),
 }
 
@@ -40,20 +61,29 @@ def estimator(name: str, config: Config) -> Estimator:
 
 __all__ = [
     "ESTIMATORS",
+    "NVIL",
+    "RLOO",
+    "VIMCO",
     "Baseline",
+    "Concrete",
     "CountTerms",
     "Estimator",
     "Exact",
+    "MeasureValued",
     "MovingAverage",
     "NeuralBaseline",
     "NoBaseline",
+    "Rebar",
+    "ReweightedWakeSleep",
     "ScoreFunction",
     "Surrogate",
+    "Temperature",
     "count_terms",
     "estimator",
     "likelihood_signal",
     "no_signal",
     "per_step_signal",
     "require_known",
+    "roll_out",
     "whole_signal",
 ]

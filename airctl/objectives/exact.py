@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from airctl.model import Rollout
-from airctl.objectives.terms import CountTerms, Surrogate
+from airctl.objectives.terms import CountTerms, Estimator, Surrogate
 
 
-class Exact:
+class Exact(Estimator):
     """Differentiate the ELBO itself."""
 
     def __init__(self) -> None:

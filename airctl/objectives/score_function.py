@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from airctl.model import Rollout
 from airctl.objectives.baselines import Baseline
-from airctl.objectives.terms import CountTerms, Surrogate
+from airctl.objectives.terms import CountTerms, Estimator, Surrogate, at
 
 Signal = Callable[[CountTerms, Tensor], Tensor]
 
@@ -46,12 +46,12 @@ def per_step_signal(terms: CountTerms, counts: Tensor) -> Tensor:
 
 def whole_signal(terms: CountTerms, counts: Tensor) -> Tensor:
     """One reward for all decisions: the ELBO of the sampled count, [B, N]."""
-    return _at(terms.elbo_n, counts)[:, None].expand_as(terms.log_q_continue)
+    return at(terms.elbo_n, counts)[:, None].expand_as(terms.log_q_continue)
 
 
 def likelihood_signal(terms: CountTerms, counts: Tensor) -> Tensor:
     """The report's reward: the log likelihood alone for all decisions, so that a needless step costs z_pres nothing."""
-    return _at(terms.log_likelihood, counts)[:, None].expand_as(terms.log_q_continue)
+    return at(terms.log_likelihood, counts)[:, None].expand_as(terms.log_q_continue)
 
 
 def no_signal(terms: CountTerms, counts: Tensor) -> Tensor:
@@ -59,7 +59,7 @@ def no_signal(terms: CountTerms, counts: Tensor) -> Tensor:
     return torch.zeros_like(terms.log_q_continue)
 
 
-class ScoreFunction:
+class ScoreFunction(Estimator):
     """A sampled count, its path-wise gradient, and the score function for its decisions."""
 
     def __init__(self, signal: Signal, baseline: Baseline) -> None:
@@ -76,12 +76,7 @@ class ScoreFunction:
         signal = self.signal(terms, counts).detach()
         baseline = self.baseline(rollout, counts)
         score = (drawn * (signal - baseline.detach()) * log_q).sum(1)
-        path = _at(terms.log_likelihood - terms.kl, counts)
+        path = at(terms.log_likelihood - terms.kl, counts)
         error = (drawn * (signal - baseline).square()).sum(1) / drawn.sum(1)  # [B] mean over the decisions drawn
         self.baseline.observe(signal, drawn)
         return Surrogate(-(path + score).mean(), error.mean(), terms.elbo.detach())
-
-
-def _at(terms: Tensor, counts: Tensor) -> Tensor:
-    """terms[b, counts[b]], [B]."""
-    return terms.gather(1, counts[:, None])[:, 0]

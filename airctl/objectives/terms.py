@@ -9,7 +9,7 @@ whose gradient is (an estimate of) minus the gradient of the mean ELBO of the ba
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -21,8 +21,32 @@ from airctl.model import Rollout
 
 
 @dataclass(frozen=True)
+class Likelihood:
+    """log N(x; sum_i m_i y_i, sd) for any weights m of the pasted objects, without making those canvases.
+
+    For v = (1, -m) the squared error is v' G v, with G the inner products of x and the objects: one small matrix
+    product instead of a pass over [B, D, D] for each m.
+    """
+
+    products: Tensor  # [B, N + 1, N + 1] G
+    pixels: int
+    sd: float
+
+    @classmethod
+    def of(cls, rollout: Rollout, sd: float) -> Likelihood:
+        images = torch.cat([rollout.canvas[:, None], rollout.pasted], 1).flatten(2)  # [B, N + 1, D * D]
+        return cls(images @ images.transpose(1, 2), images.shape[2], sd)
+
+    def __call__(self, presence: Tensor) -> Tensor:
+        """log p(x | the objects weighted by m), nats, for M weights ``presence`` [M, N] or [B, M, N] -> [B, M]."""
+        v = F.pad(-presence, (1, 0), value=1.0)
+        squares = ((v @ self.products) * v).sum(-1)
+        return -0.5 * squares / self.sd**2 - self.pixels * math.log(self.sd * math.sqrt(2 * math.pi))
+
+
+@dataclass(frozen=True)
 class CountTerms:
-    """What each count n = 0..N would contribute, in nats a scene; all [B, N + 1] but ``log_p``."""
+    """What each count n = 0..N would contribute, in nats a scene; [B, N + 1] where nothing else is said."""
 
     log_likelihood: Tensor  # log p(x | the first n objects)
     kl: Tensor  # KL of z_where and z_what, summed over the first n steps
@@ -30,6 +54,7 @@ class CountTerms:
     log_p: Tensor  # [N + 1] log p(n)
     log_q_continue: Tensor  # [B, N] log q(z_pres_i = 1 | z_<i)
     log_q_stop: Tensor  # [B, N] log q(z_pres_i = 0 | z_<i)
+    likelihood: Likelihood  # of any weights of the objects
 
     @cached_property
     def elbo_n(self) -> Tensor:
@@ -41,6 +66,18 @@ class CountTerms:
         """The ELBO with the count summed out, [B]; what is reported, whatever is differentiated."""
         return (self.log_q.exp() * self.elbo_n).sum(1)
 
+    def detached(self) -> CountTerms:
+        """The same numbers, which nothing can be learnt from."""
+        return CountTerms(
+            log_likelihood=self.log_likelihood.detach(),
+            kl=self.kl.detach(),
+            log_q=self.log_q.detach(),
+            log_p=self.log_p,
+            log_q_continue=self.log_q_continue.detach(),
+            log_q_stop=self.log_q_stop.detach(),
+            likelihood=replace(self.likelihood, products=self.likelihood.products.detach()),
+        )
+
 
 @dataclass(frozen=True)
 class Surrogate:
@@ -48,32 +85,21 @@ class Surrogate:
 
     loss: Tensor  # []
     baseline_loss: Tensor  # [] 0 without a learnt baseline
-    elbo: Tensor  # [B] detached, nats a scene
+    elbo: Tensor  # [B] detached, nats a scene; one for each roll-out
 
 
 class Estimator(Protocol):
     """From a roll-out and its terms to a surrogate. Randomness comes from ``generator`` only.
 
     ``modules`` holds what the estimator itself learns or remembers (a baseline), so that optimisers and checkpoints
-    can take it along; most hold nothing.
+    can take it along; most hold nothing. The other two say which roll-out it needs; ``roll_out`` makes it.
     """
 
     modules: nn.ModuleDict
+    copies: int = 1  # independent roll-outs of each scene; scene b has the rows b * copies to (b + 1) * copies - 1
+    reparameterised: bool = True  # whether gradients pass through the samples of z_where and z_what
 
     def __call__(self, rollout: Rollout, terms: CountTerms, generator: torch.Generator) -> Surrogate: ...
-
-
-def squared_errors(canvas: Tensor, pasted: Tensor) -> Tensor:
-    """|| x - (the first n pasted objects) ||^2 for n = 0..N, [B, N + 1], without making the N + 1 canvases.
-
-    For v_n = (1, -1, ..., -1, 0, ...) with n times -1 it is v_n' G v_n, G the inner products of x and the pasted
-    objects: one small matrix product instead of several passes over [B, N + 1, D, D].
-    """
-    images = torch.cat([canvas[:, None], pasted], 1).flatten(2)  # [B, N + 1, D * D]
-    products = images @ images.transpose(1, 2)  # [B, N + 1, N + 1]
-    signs = -torch.ones_like(products[0]).tril()
-    signs[:, 0] = 1
-    return ((signs @ products) * signs).sum(-1)
 
 
 def count_terms(rollout: Rollout, log_p: Tensor, likelihood_sd: float) -> CountTerms:
@@ -81,14 +107,20 @@ def count_terms(rollout: Rollout, log_p: Tensor, likelihood_sd: float) -> CountT
 
     q(n) = (1 - p_{n+1}) prod_{i <= n} p_i, and prod_i p_i for n = N, all in log space.
     """
-    squares = squared_errors(rollout.canvas, rollout.pasted)
-    pixels = rollout.canvas[0].numel()
+    likelihood = Likelihood.of(rollout, likelihood_sd)
+    first = torch.ones_like(likelihood.products[0]).tril(-1)[:, :-1]  # [N + 1, N] row n: the first n objects
     log_continue, log_stop = F.logsigmoid(rollout.logits), F.logsigmoid(-rollout.logits)
     return CountTerms(
-        log_likelihood=-0.5 * squares / likelihood_sd**2 - pixels * math.log(likelihood_sd * math.sqrt(2 * math.pi)),
+        log_likelihood=likelihood(first),
         kl=F.pad((rollout.kl_where + rollout.kl_what).cumsum(1), (1, 0)),
         log_q=F.pad(log_continue.cumsum(1), (1, 0)) + F.pad(log_stop, (0, 1)),
         log_p=log_p.to(rollout.logits),
         log_q_continue=log_continue,
         log_q_stop=log_stop,
+        likelihood=likelihood,
     )
+
+
+def at(values: Tensor, counts: Tensor) -> Tensor:
+    """values[b, counts[b, ...]] of ``values`` [B, N + 1] for ``counts`` [B] or [B, K], in the shape of ``counts``."""
+    return values.gather(1, counts.flatten(1) if counts.dim() > 1 else counts[:, None]).reshape(counts.shape)

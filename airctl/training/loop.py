@@ -23,7 +23,7 @@ from airctl.errors import ConfigError, NotFiniteError
 from airctl.evaluation.counts import infer_counts
 from airctl.files import sha256_of
 from airctl.model import AIR, continuing_at, truncated_geometric
-from airctl.objectives import Estimator, Surrogate, count_terms, estimator
+from airctl.objectives import Estimator, Surrogate, count_terms, estimator, roll_out
 from airctl.training import checkpoint
 from airctl.training.randomness import SceneOrder, derive, generator
 from airctl.training.run import RunFolder
@@ -95,7 +95,8 @@ def training_step(learner: Learner, config: Config, images: Tensor, step: int, s
     factor = slowdown * learning_rate_factor(step, config.train.steps, config.optimiser)
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * factor
-    rollout = model(images.float() / 255, model.noise(len(images), generator(config.train.seed, "noise", step, device)))
+    noise = generator(config.train.seed, "noise", step, device)
+    rollout = roll_out(model, images.float() / 255, learner.estimator, noise)
     log_p = truncated_geometric(continuing_at(step, config.prior), config.model.num_steps)
     terms = count_terms(rollout, log_p, config.model.likelihood_sd)
     surrogate = learner.estimator(rollout, terms, generator(config.train.seed, "estimator", step, device))

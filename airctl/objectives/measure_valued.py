@@ -1,0 +1,48 @@
+"""The measure-valued derivative of z_pres: what the ELBO would have been with this decision the other way.
+
+    gradient = grad f_n + sum_{i <= min(n+1, N)} grad p_i [ f(n_i) - f(i - 1) ],   p_i = q(z_i = 1 | z_<i)
+
+The derivative of a Bernoulli's expectation is that of p times the difference of its two outcomes. For the unary code
+z_i = 0 leaves the count i - 1, and z_i = 1 a count n_i ~ q(n | n >= i): the sampled n itself where z_i was 1, and one
+more draw for the decision that stopped. As both outcomes of each decision are taken, this is at once the local
+expectation gradient of Titsias & Lazaro-Gredilla 2015, section 3. Unbiased for the ELBO, without a baseline. In general
+it needs two likelihoods for each decision; here the roll-out has them all. Pflug 1989; Mohamed et al. 2020, section 6.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from airctl.model import Rollout
+from airctl.objectives.score_function import decisions, sample_counts
+from airctl.objectives.terms import CountTerms, Estimator, Surrogate, at
+
+
+class MeasureValued(Estimator):
+    """A sampled count, and for each of its decisions both outcomes."""
+
+    def __init__(self) -> None:
+        self.modules = nn.ModuleDict()
+
+    def __call__(self, rollout: Rollout, terms: CountTerms, generator: torch.Generator) -> Surrogate:
+        counts = sample_counts(terms, generator)
+        q = beyond(terms, counts)
+        return self.given(rollout, terms, counts, torch.multinomial(q, 1, generator=generator)[:, 0])
+
+    def given(self, rollout: Rollout, terms: CountTerms, counts: Tensor, further: Tensor) -> Surrogate:
+        """The surrogate for sampled ``counts`` [B], and ``further`` [B] had the decision that stopped gone on."""
+        drawn, present = decisions(counts, rollout.logits.shape[1])
+        f = terms.elbo_n.detach()
+        continued = torch.where(present, at(f, counts)[:, None], at(f, further)[:, None])  # [B, N]
+        stopped = f[:, :-1]  # z_i = 0 leaves i - 1 objects, and step i stands at index i - 1
+        score = (drawn * (continued - stopped) * terms.log_q_continue.exp()).sum(1)
+        path = at(terms.log_likelihood - terms.kl, counts)
+        return Surrogate(-(path + score).mean(), terms.elbo.new_zeros(()), terms.elbo.detach())
+
+
+def beyond(terms: CountTerms, counts: Tensor) -> Tensor:
+    """q(n | n > counts) [B, N + 1]; where there is nothing beyond, because counts = N, all of it is at N."""
+    index = torch.arange(terms.log_q.shape[1], device=counts.device)
+    here = (index <= counts[:, None]) & (index < terms.log_q.shape[1] - 1)
+    return terms.log_q.detach().masked_fill(here, -torch.inf).softmax(1)

@@ -1,0 +1,80 @@
+"""REBAR: the score function, with the Concrete relaxation as a control variate that is put back without a bias.
+
+    b_i = 1 if u_i > 0,  u_i = logit_i + l_i;   u~ ~ p(u | b);   c(u) = the relaxed ELBO at sigmoid(u / temperature)
+    gradient of the logits = [f(n(b)) - eta c(u~)] grad log q(b) + eta grad c(u) - eta grad c(u~)
+
+n(b) counts the leading ones, f is the bracket of the ELBO, and u~ has noise that would have led to the same b. In
+expectation the three terms with eta cancel for any eta and temperature, so it is unbiased for the ELBO. Both are learnt
+by descending the square of that gradient, the only part of its variance that they move. Two more likelihoods, and a
+gradient through them to N numbers. Tucker et al. 2017; for the conditional noise their appendix C.
+
+The gradient of the logits is found on a copy of them, and handed to the model as a fixed number: c teaches the model
+nothing else, as its gradient in the objects has mean zero and would only add variance.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from airctl.model import Rollout
+from airctl.objectives.concrete import logistic, relaxed_terms
+from airctl.objectives.terms import CountTerms, Estimator, Surrogate, at
+
+
+class Control(nn.Module):
+    """The size eta and the temperature of the control variate."""
+
+    def __init__(self, temperature: float) -> None:
+        super().__init__()
+        self.eta = nn.Parameter(torch.ones(()))
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)))
+
+
+class Rebar(Estimator):
+    """The score function with a relaxed control variate."""
+
+    def __init__(self, temperature: float) -> None:
+        self.control = Control(temperature)
+        self.modules = nn.ModuleDict({"control": self.control})
+
+    def __call__(self, rollout: Rollout, terms: CountTerms, generator: torch.Generator) -> Surrogate:
+        return self.given(rollout, terms, logistic(rollout.logits, generator), logistic(rollout.logits, generator))
+
+    def given(self, rollout: Rollout, terms: CountTerms, noise: Tensor, other: Tensor) -> Surrogate:
+        """The surrogate for logistic ``noise`` of the decisions and ``other`` of their conditional copies, [B, N]."""
+        counts = (rollout.logits + noise > 0).cumprod(1).sum(1)
+        slope = self.slope(rollout, terms, noise, other)
+        path = at(terms.log_likelihood - terms.kl, counts)
+        loss = -(path + (slope.detach() * rollout.logits).sum(1)).mean()
+        return Surrogate(loss, slope.square().sum(1).mean(), terms.elbo.detach())
+
+    def slope(self, rollout: Rollout, terms: CountTerms, noise: Tensor, other: Tensor) -> Tensor:
+        """The estimate of d ELBO / d logits, [B, N], differentiable in eta and the temperature while these learn."""
+        terms = terms.detached()
+        with torch.enable_grad():
+            logits = rollout.logits.detach().requires_grad_()
+            decided = logits + noise
+            b = (decided > 0).to(logits)
+            f = at(terms.elbo_n, b.cumprod(1).sum(1).long())
+            conditional = self.relaxed(terms, given_decisions(b, logits, other))
+            difference = self.relaxed(terms, decided) - conditional
+            (through,) = torch.autograd.grad(difference.sum(), logits, create_graph=self.modules.training)
+            eta, score = self.control.eta, b - logits.detach().sigmoid()
+            slope: Tensor = (f - eta * conditional)[:, None] * score + eta * through
+        return slope
+
+    def relaxed(self, terms: CountTerms, decided: Tensor) -> Tensor:
+        """c(u) for ``decided`` u [B, N] -> [B], nats; at b of 0 and 1 it is f(n(b))."""
+        presence = (decided / self.control.log_temperature.exp()).sigmoid().cumprod(1)
+        reached = F.pad(F.pad(presence, (1, 0), value=1.0), (0, 1))  # [B, N + 2] from 1 for n >= 0 to 0 for n > N
+        count = (-reached.diff(dim=1) * (terms.log_p - terms.log_q)).sum(1)
+        return relaxed_terms(terms, presence) + count
+
+
+def given_decisions(b: Tensor, logits: Tensor, noise: Tensor) -> Tensor:
+    """u~ ~ p(u | b) for decisions ``b`` [B, N] from logistic ``noise``: above 0 where b = 1, below 0 elsewhere."""
+    return torch.where(b > 0, F.softplus(noise + F.softplus(logits)), -F.softplus(-noise + F.softplus(-logits)))
