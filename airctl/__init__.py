@@ -2,9 +2,9 @@
 
 import os
 
-# Threads that spin while they wait take a core from the thread that works as soon as anything else runs: a step of two
-# threads beside one other process took 1.5 s spinning and 0.1 s sleeping. On a quiet machine spinning is a third faster:
-# OMP_WAIT_POLICY=ACTIVE in the environment has it back. It must be said before torch is imported.
+# Threads that spin while they wait take a core from the thread that works as soon as anything else runs: a step of
+# two threads beside one other process took 1.5 s spinning and 0.1 s sleeping. On a quiet machine spinning is a third
+# faster: OMP_WAIT_POLICY=ACTIVE in the environment has it back. It must be said before torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from airctl._version import __version__

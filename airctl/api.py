@@ -8,14 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from airctl import scenes
 from airctl.config import Config
 from airctl.errors import ConfigError
-from airctl.evaluation import evaluate_counts, fit_baseline
+from airctl.evaluation import evaluate_boxes, evaluate_counts, fit_baseline
 from airctl.evaluation import measure_variance as measure
 from airctl.evaluation.counts import rollouts
 from airctl.files import atomic_path, write_text
@@ -74,11 +73,12 @@ def evaluate(
     ``min_accuracy`` was reached.
     """
     loaded = load(run, checkpoint, device)
-    path, images, counts = _scenes_for(loaded, data, split)
-    report = evaluate_counts(
-        loaded.model, images, counts, loaded.log_p(num_steps), generator(seed, "evaluate", 0, loaded.device)
-    )
+    path, images, found = _scenes_for(loaded, data, split)
+    log_p = loaded.log_p(num_steps)
+    report = evaluate_counts(loaded.model, images, found.counts, log_p, generator(seed, "evaluate", 0, loaded.device))
+    boxes_report = evaluate_boxes(loaded.model, images, found.boxes, log_p)
     result = {"run": str(run), "data": str(path), "split": split, "step": loaded.step, "seed": seed, **asdict(report)}
+    result |= asdict(boxes_report)
     result["accurate_enough"] = report.count_accuracy >= min_accuracy
     loaded.folder.write_json("eval.json", result)
     write_text(loaded.folder.path / "eval.md", count_table(result) + "\n")
@@ -147,7 +147,7 @@ def measure_variance(
 def draw_run(run: Path | str, *, data: Path | None = None, checkpoint: str = "last", out: Path | None = None) -> Path:
     """A PNG of the first test scenes with their reconstructions and the boxes in step order; returns its path."""
     loaded = load(run, checkpoint)
-    _, images, counts = _scenes_for(loaded, data, "test")
+    _, images, held_out = _scenes_for(loaded, data, "test")
     shown = images[:PICTURED]
     rollout, terms = next(rollouts(loaded.model, shown, loaded.log_p(), loaded.model.mean_noise))
     found = terms.log_q.argmax(1)
@@ -157,7 +157,7 @@ def draw_run(run: Path | str, *, data: Path | None = None, checkpoint: str = "la
         shown.cpu().numpy() / 255,
         canvases.cpu().numpy(),
         [edge[:n] for edge, n in zip(edges, found.tolist(), strict=True)],
-        counts[:PICTURED],
+        held_out.counts[:PICTURED],
     )
     out = out or loaded.folder.figures / f"scenes_step_{loaded.step:08d}.png"
     with atomic_path(out) as part:
@@ -178,8 +178,8 @@ def draw_data(data: Path | str, *, split: str = "train", out: Path | None = None
     return out
 
 
-def _scenes_for(loaded: Loaded, data: Path | None, split: str) -> tuple[Path, Tensor, np.ndarray]:
-    """The images uint8 [S, D, D] on the model's device and the counts [S] of a split, checked to fit the model."""
+def _scenes_for(loaded: Loaded, data: Path | None, split: str) -> tuple[Path, Tensor, scenes.SceneSplit]:
+    """The path, the images uint8 [S, D, D] on the model's device and all else of a split, checked to fit the model."""
     path = data or Path(loaded.folder.data()["path"])
     found = scenes.read_split(path, split)
     side = loaded.config.model.canvas
@@ -188,7 +188,7 @@ def _scenes_for(loaded: Loaded, data: Path | None, split: str) -> tuple[Path, Te
         raise ConfigError(f"{path} has scenes of {width}x{height} pixels, but the run was trained on {side}x{side}")
     if not len(found.images):
         raise ConfigError(f"{path} has no scenes in its {split} split: name another --split or file")
-    return path, torch.from_numpy(found.images).to(loaded.device), found.counts
+    return path, torch.from_numpy(found.images).to(loaded.device), found
 
 
 def _batches(images: Tensor, batch: int, steps: int, seed: int, on_step: Callable[[int], None]) -> Iterator[Tensor]:

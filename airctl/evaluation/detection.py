@@ -1,13 +1,12 @@
 """How well the inferred boxes fit the true ones: mean IoU, and average precision at an IoU of 0.5.
 
-AIR has no notion of a tight box: its glimpse is a square somewhat larger than the object. What is compared is the box of the
-ink that a step draws, as the true box is that of the digit's ink.
+AIR has no notion of a tight box: its glimpse is a square somewhat larger than the object. What is compared is the box
+of the ink that a step draws, as the true box is that of the digit's ink.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import permutations
 
 import numpy as np
 import torch
@@ -51,14 +50,14 @@ def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.divide(inside, union, out=np.zeros_like(inside), where=union > 0)
 
 
-def best_match(overlaps: np.ndarray) -> list[tuple[int, int]]:
-    """The pairs (row, column), each row and column at most once, with the largest sum of ``overlaps`` [A, B]."""
-    if overlaps.shape[0] > overlaps.shape[1]:
-        return [(row, column) for column, row in best_match(overlaps.T)]
-    rows = range(len(overlaps))
-    columns = permutations(range(overlaps.shape[1]), len(overlaps))
-    best = max(columns, key=lambda chosen: sum(overlaps[r, c] for r, c in zip(rows, chosen, strict=True)))
-    return list(zip(rows, best, strict=True))
+def match(overlaps: np.ndarray) -> list[tuple[int, int]]:
+    """Pairs (row, column) of ``overlaps`` [A, B], each row and column at most once, the largest overlap first."""
+    left, pairs = overlaps.copy(), []
+    for _ in range(min(left.shape)):
+        row, column = np.unravel_index(int(left.argmax()), left.shape)
+        pairs.append((int(row), int(column)))
+        left[row], left[:, column] = -1, -1
+    return pairs
 
 
 def average_precision(scores: np.ndarray, right: np.ndarray, objects: int) -> float:
@@ -87,7 +86,7 @@ def evaluate_boxes(model: AIR, images: Tensor, true_boxes: np.ndarray, log_p: Te
             true = true_boxes[start + scene]
             true = true[true[:, 2] > true[:, 0]]
             overlaps = iou(found[scene, :count], true)
-            matched = {row: overlaps[row, column] for row, column in best_match(overlaps)}
+            matched = {row: overlaps[row, column] for row, column in match(overlaps)}
             ious += [*matched.values(), *[0.0] * (len(true) - len(matched))]
             scores += present[scene, :count].tolist()
             right += [bool(matched.get(row, 0.0) >= 0.5) for row in range(count)]
