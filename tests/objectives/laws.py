@@ -5,8 +5,9 @@ With N = 3 a scene has four counts, so the mean and the variance of a sampled gr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 
 import torch
@@ -150,3 +151,46 @@ class Given(Baseline):
 
     def forward(self, rollout: Rollout, counts: Tensor) -> Tensor:
         return self.values.expand_as(rollout.logits)
+
+
+def logit_gradients(problem: Problem, surrogate: Callable[[Rollout, CountTerms], Surrogate], rows: int) -> Tensor:
+    """The gradient of minus the ELBO in the logits for each of ``rows`` outcomes of one scene, [rows, N].
+
+    ``surrogate`` gets the scene's roll-out ``rows`` times, so that each row can have an outcome of its own.
+    """
+    rollout, terms = problem.roll_out(rows)
+    return gradient(surrogate(rollout, terms).loss, [rollout.logits]).unflatten(0, rollout.logits.shape) * rows
+
+
+def exact_logit_gradient(problem: Problem) -> Tensor:
+    """The same of Exact, [N]."""
+    return logit_gradients(problem, lambda rollout, terms: Exact()(rollout, terms, torch.Generator()), 1)[0]
+
+
+def all_counts(samples: int, num_steps: int = 3) -> Tensor:
+    """Each outcome of ``samples`` counts, [(N+1)^K, K]."""
+    return torch.tensor(list(product(range(num_steps + 1), repeat=samples)))
+
+
+def probabilities(problem: Problem, counts: Tensor) -> Tensor:
+    """q of each row of independent ``counts`` [R, K] of the first scene, [R]."""
+    return problem.roll_out()[1].log_q.detach().exp()[0][counts].prod(1)
+
+
+def copied(problem: Problem, copies: int) -> Problem:
+    """Each scene ``copies`` times, with noise of its own."""
+    canvas = problem.canvas.repeat_interleave(copies, 0)
+    noise = problem.model.noise(len(canvas), torch.Generator().manual_seed(8))
+    return replace(problem, canvas=canvas, noise=Noise(noise.where.double(), noise.what.double()))
+
+
+def with_constant_signal(terms: CountTerms, value: float = -300.0) -> CountTerms:
+    """The same q(n), but every count is worth ``value`` nats, and nothing is left to learn about the objects."""
+    likelihood = (value + terms.kl + terms.log_q - terms.log_p).detach()
+    return replace(terms, log_likelihood=likelihood, kl=terms.kl.detach())
+
+
+def within(values: Tensor, expected: Tensor, errors: float = 5.0) -> bool:
+    """Whether the mean of ``values`` [M, ...] is within so many standard errors of ``expected``, each coordinate."""
+    error = values.std(0) / math.sqrt(len(values))
+    return bool(((values.mean(0) - expected).abs() <= errors * error + 1e-12).all())

@@ -10,7 +10,7 @@ import torch
 from airctl.config import PRESETS, Config
 from airctl.errors import ConfigError
 from airctl.model import AIR, truncated_geometric
-from airctl.objectives import ESTIMATORS, ScoreFunction, count_terms, estimator, per_step_signal
+from airctl.objectives import ESTIMATORS, ScoreFunction, count_terms, estimator, per_step_signal, roll_out
 
 Tiny = Callable[..., Config]
 
@@ -22,7 +22,7 @@ def test_every_estimator_builds_runs_and_teaches_the_model(tiny_config: Tiny, na
     torch.manual_seed(0)
     config = tiny_config(f"model.embedding={kind}")
     model, built = AIR(config), estimator(name, config)
-    rollout = model(torch.rand(4, 12, 12), model.noise(4, torch.Generator().manual_seed(0)))
+    rollout = roll_out(model, torch.rand(4, 12, 12), built, torch.Generator().manual_seed(0))
     terms = count_terms(rollout, truncated_geometric(0.01, 3), 0.3)
     surrogate = built(rollout, terms, torch.Generator().manual_seed(1))
     surrogate.loss.backward(retain_graph=True)

@@ -1,0 +1,51 @@
+"""The roll-out that an estimator asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from airctl.config import Config
+from airctl.model import AIR
+from airctl.objectives import Exact, estimator, roll_out
+from airctl.objectives.rollouts import samples_held
+
+Tiny = Callable[..., Config]
+
+
+def test_copies_stand_one_after_the_other_with_noise_of_their_own(tiny_config: Tiny) -> None:
+    """Scene b has the rows b K to (b + 1) K - 1: the same canvas, different z_where."""
+    config = tiny_config("objective.samples=3")
+    model, canvas = AIR(config), torch.rand(2, 12, 12)
+    rollout = roll_out(model, canvas, estimator("vimco", config), torch.Generator().manual_seed(0))
+    assert torch.equal(rollout.canvas, canvas[[0, 0, 0, 1, 1, 1]])
+    first = rollout.z_where[:3, 0]
+    assert len(first.unique(dim=0)) == 3
+
+
+def test_one_copy_is_the_models_own_roll_out(tiny_config: Tiny) -> None:
+    """Bit for bit, so that runs of the other estimators are what they were."""
+    model, canvas = AIR(tiny_config()), torch.rand(2, 12, 12)
+    ours = roll_out(model, canvas, Exact(), torch.Generator().manual_seed(0))
+    plain = model(canvas, model.noise(2, torch.Generator().manual_seed(0)))
+    assert torch.equal(ours.pasted, plain.pasted)
+    assert torch.equal(ours.logits, plain.logits)
+
+
+def test_holding_the_samples_changes_no_number_and_leaves_no_trace(tiny_config: Tiny) -> None:
+    """The same values, in the raw, the convolutional and the residual model; afterwards gradients pass again."""
+    for kind in ("model.embedding=raw", "model.embedding=conv", "model.attention_input=residual"):
+        model, canvas = AIR(tiny_config(kind)), torch.rand(2, 12, 12)
+        noise = model.noise(2, torch.Generator().manual_seed(0))
+        plain = model(canvas, noise)
+        with samples_held(model):
+            held = model(canvas, noise)
+        again = model(canvas, noise)
+        assert torch.equal(plain.pasted, held.pasted)
+        assert torch.equal(plain.logits, held.logits)
+        where = list(model.where_head.parameters())
+        through = [torch.autograd.grad(r.logits.sum(), where, allow_unused=True)[0] for r in (plain, held, again)]
+        assert through[0].any()
+        assert through[1] is None
+        assert torch.equal(through[0], through[2])
