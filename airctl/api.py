@@ -17,16 +17,26 @@ from airctl.errors import ConfigError
 from airctl.evaluation import evaluate_boxes, evaluate_counts, fit_baseline
 from airctl.evaluation import measure_variance as measure
 from airctl.evaluation.counts import rollouts
+from airctl.evaluation.variance import parameter_groups
 from airctl.files import atomic_path, write_text
 from airctl.model import AIR, boxes, truncated_geometric
-from airctl.objectives import estimator, require_known
+from airctl.objectives import ESTIMATORS, estimator, require_known
+from airctl.reporting.charts import variance_charts
 from airctl.reporting.pictures import scene_grid
-from airctl.reporting.tables import count_table, variance_table
+from airctl.reporting.tables import count_table
+from airctl.reporting.variance import variance_table
 from airctl.training import Learner, RunFolder, pick_device
 from airctl.training import checkpoint as checkpoints
 from airctl.training.randomness import SceneOrder, generator
+from airctl.training.signals import StopRequest
 
 TABLE_1 = ("backprop", "score-function", "score-function-neural", "report-2019", "exact")
+# Its Table 1, variance of the norm of the gradient, by the name that each of its rows has here.
+REPORT_2019 = {
+    "step": 160_000,
+    "samples": 1000,
+    "norm_variance": {"backprop": 5.83e-2, "score-function": 2.03e4, "report-2019": 6.47e2},
+}
 PICTURED = 16  # scenes in a picture
 
 
@@ -92,22 +102,78 @@ def measure_variance(
     estimators: Sequence[str] = TABLE_1,
     batch: int = 64,
     checkpoint: str = "last",
+    checkpoints: Sequence[str] = (),
     fit_steps: int = 1000,
     seed: int = 0,
     device: str = "auto",
+    against_report: bool = False,
+    on_checkpoint: Callable[[int], None] = lambda step: None,
     on_fit: Callable[[str, int], None] = lambda name, step: None,
     on_sample: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Any]:
-    """Measure gradient estimators on one batch of the run's training scenes; write variance.json and variance.md.
+    """Measure gradient estimators on one batch of the run's training scenes.
 
-    A baseline that the run itself trained is used as it is; any other is first fitted on the frozen model for
-    ``fit_steps`` batches that leave the measured one out.
+    ``checkpoints`` (steps, "all", or none for ``checkpoint`` alone) are measured one by one on that same batch; step 0
+    is the untrained model. The result has the table of the latest of them, and of each under "checkpoints". It is
+    written to variance.json, variance.md and figures/variance*.png, after each checkpoint. Stopped by Ctrl-C or SIGTERM
+    it keeps what it has, and says so under "stopped_by".
+
+    "all" among ``estimators`` is every one there is. A baseline that the run itself trained is used as it is; any other
+    is first fitted on the frozen model for ``fit_steps`` batches that leave the measured one out. ``against_report``
+    sets the figures of the report's Table 1 beside ours.
     """
-    for name in estimators:
+    names = list(ESTIMATORS) if "all" in estimators else list(dict.fromkeys(estimators))
+    for name in names:
         require_known(name)
     if samples < 4:
         raise ConfigError(f"--samples {samples}: expected at least 4, half to find a bias and half to test it")
-    loaded = load(run, checkpoint, device)
+    folder = RunFolder(Path(run)).require()
+    result: dict[str, Any] = {}
+    with StopRequest() as stop:
+        for which in _checkpoints(folder, checkpoints or [checkpoint]):
+            loaded = load(run, which, device)
+            on_checkpoint(loaded.step)
+            try:
+                found = _measure(loaded, names, samples, batch, fit_steps, seed, on_fit, on_sample, stop)
+            except KeyboardInterrupt:  # before two samples of this checkpoint
+                if not result:
+                    raise
+                break
+            before = result.get("checkpoints", [])
+            result = {"run": str(run), "seed": seed, "fit_steps": fit_steps, **found, "checkpoints": [*before, found]}
+            result |= {"stopped_by": stop.signum} | ({"report_2019": REPORT_2019} if against_report else {})
+            folder.write_json("variance.json", result)
+            write_text(folder.path / "variance.md", variance_table(result) + "\n")
+            for name, picture in variance_charts(result).items():
+                with atomic_path(folder.figures / f"{name}.png") as part:
+                    picture.save(part, format="PNG")
+            if stop.signum is not None:
+                break
+    return result
+
+
+def _checkpoints(folder: RunFolder, names: Sequence[str]) -> list[str]:
+    """The steps that ``names`` mean, rising, each once; ``ConfigError`` tells which there are."""
+    every = checkpoints.steps(folder.checkpoints) if "all" in names else []
+    paths = [checkpoints.resolve(folder.checkpoints, name) for name in names if name != "all"]
+    found = sorted({*every, *map(checkpoints.step_of, paths)})
+    if not found:
+        checkpoints.resolve(folder.checkpoints, "last")  # says that there are none yet
+    return [str(step) for step in found]
+
+
+def _measure(
+    loaded: Loaded,
+    estimators: Sequence[str],
+    samples: int,
+    batch: int,
+    fit_steps: int,
+    seed: int,
+    on_fit: Callable[[str, int], None],
+    on_sample: Callable[[int], None],
+    stop: StopRequest,
+) -> dict[str, Any]:
+    """The estimators at one checkpoint, after fitting the baselines that the run has not trained."""
     config, model = loaded.config, loaded.model
     images = _scenes_for(loaded, None, "train")[1]
     if len(images) < 2 * batch:
@@ -124,24 +190,22 @@ def measure_variance(
         chosen[name].modules.to(loaded.device)
         if chosen[name].modules.state_dict():
             fitted.append(name)
-            batches = _batches(rest, config.train.batch, fit_steps, seed, partial(on_fit, name))
-            make = _generators(seed, "fit", loaded.device)
+            batches = _batches(rest, config.train.batch, fit_steps, seed, partial(on_fit, name), stop)
+            make = partial(generator, seed, "fit", device=loaded.device)
             fit_baseline(model, chosen[name], batches, loaded.log_p(), 1e-3, make)
-    make = _generators(seed, "variance", loaded.device)
-    reports = measure(model, chosen, measured, loaded.log_p(), samples, make, on_sample)
-    result = {
-        "run": str(run),
+    make_generator = _generators(seed, "variance", loaded.device)
+    reports = measure(
+        model, chosen, measured, loaded.log_p(), samples, make_generator, on_sample, lambda: stop.signum is not None
+    )
+    return {
         "step": loaded.step,
-        "samples": samples,
+        "samples": next(iter(reports.values())).samples,
+        "samples_asked": samples,
         "batch": batch,
-        "seed": seed,
         "fitted": fitted,
-        "fit_steps": fit_steps,
+        "parameters": {name: sum(p.numel() for p in group) for name, group in parameter_groups(model).items()},
         "estimators": {name: asdict(report) for name, report in reports.items()},
     }
-    loaded.folder.write_json("variance.json", result)
-    write_text(loaded.folder.path / "variance.md", variance_table(result) + "\n")
-    return result
 
 
 def draw_run(run: Path | str, *, data: Path | None = None, checkpoint: str = "last", out: Path | None = None) -> Path:
@@ -191,12 +255,16 @@ def _scenes_for(loaded: Loaded, data: Path | None, split: str) -> tuple[Path, Te
     return path, torch.from_numpy(found.images).to(loaded.device), found
 
 
-def _batches(images: Tensor, batch: int, steps: int, seed: int, on_step: Callable[[int], None]) -> Iterator[Tensor]:
+def _batches(
+    images: Tensor, batch: int, steps: int, seed: int, on_step: Callable[[int], None], stop: StopRequest
+) -> Iterator[Tensor]:
     order = SceneOrder(seed, len(images), min(batch, len(images)))
     for step in range(steps):
+        if stop.signum is not None:
+            return
         yield images[torch.from_numpy(order.at(step)).to(images.device)].float() / 255
         on_step(step + 1)
 
 
-def _generators(seed: int, purpose: str, device: torch.device) -> Callable[[int], torch.Generator]:
-    return lambda step: generator(seed, purpose, step, device)
+def _generators(seed: int, purpose: str, device: torch.device) -> Callable[[str, int], torch.Generator]:
+    return lambda name, step: generator(seed, f"{purpose}/{name}", step, device)

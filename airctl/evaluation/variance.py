@@ -1,7 +1,8 @@
 """The variance and the bias of gradient estimators on one model and one batch: the report's Table 1, and the truth.
 
-Each of M samples is one roll-out with fresh noise; every estimator reads that same roll-out, so its difference from
-the exact gradient is measured pairwise. Gradients are streamed (Welford 1962) and never stored.
+Each of M samples is one roll-out with fresh noise. Every estimator that can read that same roll-out does, so that its
+difference from the exact gradient is measured pairwise; one that needs several roll-outs of a scene gets its own.
+Gradients are streamed (Welford 1962) and never stored: what is kept is three vectors an estimator, whatever M.
 """
 
 from __future__ import annotations
@@ -9,37 +10,92 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from airctl.model import AIR
-from airctl.objectives import CountTerms, Estimator, Exact, count_terms
+from airctl.model import AIR, Rollout
+from airctl.objectives import CountTerms, Estimator, Exact, count_terms, roll_out
+
+REFERENCE = "backprop"  # the estimator whose cost is 1
 
 
 @dataclass(frozen=True)
-class EstimatorReport:
-    """What M gradients of one estimator say, all over the P parameters of the model, the loss being -ELBO in nats."""
+class GroupReport:
+    """What M gradients of one estimator say in one group of parameters, the loss being -ELBO in nats a scene."""
 
+    norm_mean: float
     norm_variance: float  # variance of the gradient's norm, the report's figure
     norm_variance_error: float  # its standard error
-    norm_mean: float
     total_variance: float  # trace of the gradient's covariance
+    total_variance_error: float
     largest_variance: float  # of any one coordinate
     bias: float  # norm of E[gradient] - E[exact gradient], with what sampling adds to it taken off
-    bias_p_value: float  # of no bias at all, tested over all parameters and over the z_pres head
+    bias_interval: tuple[float, float] | None  # 95 %, of the bias along the direction that the first half points in
+    bias_p_value: float | None  # of no bias; None before there is anything to test it with
     relative_bias: float  # bias / norm of the mean exact gradient
     cosine: float  # of the mean gradient with the mean exact gradient
-    seconds_per_sample: float  # a roll-out and this estimator's gradient
+    signal_to_noise: float  # norm of the mean gradient / square root of the total variance
+    efficiency: float | None  # total variance x relative cost: what a mean of given precision costs; small is good
+
+
+@dataclass(frozen=True)
+class EstimatorReport(GroupReport):
+    """The same over all parameters, where ``bias_p_value`` also looks at the z_pres head alone; and by group."""
+
+    seconds_per_sample: float  # a roll-out (or the several it needs) and this estimator's gradient
+    relative_cost: float | None  # in units of backprop's, if that was measured
+    copies: int  # roll-outs of each scene
+    samples: int  # M
+    groups: dict[str, GroupReport]
+
+
+class Moments:
+    """Mean and variance of numbers seen one at a time, with the standard error of each (Pebay 2008, one by one)."""
+
+    def __init__(self) -> None:
+        self.number, self.mean = 0, 0.0
+        self.second = self.third = self.fourth = 0.0  # sums of powers of the distance from the mean
+
+    def add(self, value: float) -> None:
+        before, self.number = self.number, self.number + 1
+        n = self.number
+        off = value - self.mean
+        part = off / n
+        grown = off * part * before
+        self.mean += part
+        self.fourth += grown * part**2 * (n * n - 3 * n + 3) + 6 * part**2 * self.second - 4 * part * self.third
+        self.third += grown * part * (n - 2) - 3 * part * self.second
+        self.second += grown
+
+    def variance(self) -> float:
+        """nan for fewer than two numbers."""
+        return self.second / (self.number - 1) if self.number > 1 else math.nan
+
+    def mean_error(self) -> float:
+        return math.sqrt(self.variance() / self.number) if self.number > 1 else math.nan
+
+    def variance_error(self) -> float:
+        return math.sqrt(max(0.0, self.fourth / self.number - self.variance() ** 2) / self.number)
+
+
+Slices = Mapping[str, slice]
 
 
 class Stream:
-    """Mean and variance of vectors seen one at a time (Welford 1962), in float32 like the vectors."""
+    """Mean and variance of vectors seen one at a time (Welford 1962), in float32 like the vectors.
 
-    def __init__(self) -> None:
+    ``spread`` has for each of the named ``slices`` the terms whose mean is the trace of the covariance there: one a
+    vector after the first, so that the trace gets a standard error.
+    """
+
+    def __init__(self, slices: Slices | None = None) -> None:
         self.number = 0
         self.mean = self.squares = torch.zeros(())
+        self.slices = slices or {}
+        self.spread = {name: Moments() for name in self.slices}
 
     def add(self, vector: Tensor) -> None:
         self.number += 1
@@ -48,7 +104,10 @@ class Stream:
             return
         off = vector - self.mean
         self.mean.add_(off, alpha=1 / self.number)
-        self.squares.addcmul_(off, vector - self.mean)
+        off.mul_(vector - self.mean)
+        self.squares.add_(off)
+        for name, where in self.slices.items():
+            self.spread[name].add(float(off[where].sum()))
 
     def variances(self) -> Tensor:
         """The variance of each coordinate, [P]; nan for fewer than two vectors."""
@@ -63,68 +122,129 @@ class BiasTest:
     """
 
     def __init__(self, samples: int) -> None:
-        self.half = samples // 2
-        self.stream = Stream()
-        self.direction: Tensor | None = None
-        self.along: list[float] = []
+        self.half, self.number = samples // 2, 0
+        self.direction = torch.zeros(())  # the mean of the first half
+        self.squares = 0.0  # sum of the vectors' squared norms
+        self.along = Moments()
 
     def add(self, difference: Tensor) -> None:
-        if self.stream.number == self.half:
-            self.direction = self.stream.mean / self.stream.mean.norm().clamp_min(1e-30)
-        self.stream.add(difference)
-        if self.direction is not None:
-            self.along.append(float(self.direction @ difference))
+        self.number += 1
+        self.squares += float(difference @ difference)
+        if self.number == 1:
+            self.direction = difference.clone()
+        elif self.number <= self.half:
+            self.direction.add_(difference - self.direction, alpha=1 / self.number)
+        if self.number > self.half:
+            self.along.add(float(self.direction @ difference) / max(float(self.direction.norm()), 1e-30))
 
-    def norm(self) -> float:
-        """The norm of the mean, less what chance adds: E ||mean||^2 = ||bias||^2 + trace(covariance) / M."""
-        chance = float(self.stream.variances().double().sum()) / self.stream.number
-        return math.sqrt(max(0.0, float(self.stream.mean.double().square().sum()) - chance))
+    def norm(self, mean: Tensor) -> float:
+        """The norm of the ``mean`` of all, less what chance adds: E ||mean||^2 = ||bias||^2 + trace(covariance) / M."""
+        square = float(mean.double().square().sum())
+        trace = max(0.0, self.squares - self.number * square) / max(1, self.number - 1)
+        return math.sqrt(max(0.0, square - trace / self.number))
 
-    def p_value(self) -> float:
+    def interval(self) -> tuple[float, float] | None:
+        """95 % confidence for the bias along the direction; it is at most the bias itself."""
+        if self.along.number < 2:
+            return None
+        reach = 1.96 * self.along.mean_error()
+        return self.along.mean - reach, self.along.mean + reach
+
+    def p_value(self) -> float | None:
         """One-sided, as a bias points where the first half points; 1 where the vectors are zero."""
-        along = torch.tensor(self.along, dtype=torch.float64)
-        if len(along) < 2 or not along.any():
+        if self.along.number < 2:
+            return None
+        if not self.along.mean and not self.along.second:
             return 1.0
-        z = float(along.mean() / (along.std() / math.sqrt(len(along))).clamp_min(1e-300))
-        return 0.5 * math.erfc(z / math.sqrt(2))
+        return 0.5 * math.erfc(self.along.mean / max(self.along.mean_error(), 1e-300) / math.sqrt(2))
+
+
+def parameter_groups(model: AIR) -> dict[str, list[nn.Parameter]]:
+    """The generative theta, the inference network's phi without its z_pres head, and that head.
+
+    What a score function gets wrong reaches the model through the logits of z_pres alone. In the few parameters of that
+    head it stands out; among all parameters it can drown.
+    """
+    theta, head = list(model.decoder.parameters()), list(model.present_head.parameters())
+    apart = {*theta, *head}
+    return {"theta": theta, "phi": [p for p in model.parameters() if p not in apart], "z_pres": head}
 
 
 class _Measurement:
     """What is kept of one estimator while its samples pass."""
 
-    def __init__(self, samples: int, head: Tensor) -> None:
-        self.gradients, self.difference = Stream(), BiasTest(samples)
-        # What a score function gets wrong reaches the model through the logits of z_pres alone. In the few parameters
-        # of that head it stands out; among all parameters it can drown.
-        self.head, self.head_difference = head, BiasTest(samples)
-        self.norms: list[float] = []
+    def __init__(self, samples: int, slices: Slices, copies: int) -> None:
+        self.slices, self.copies = slices, copies
+        self.gradients = Stream(slices)
+        self.norms = {name: Moments() for name in slices}
+        self.differences = {name: BiasTest(samples) for name in slices}
         self.seconds = 0.0
 
     def add(self, gradient: Tensor, exact: Tensor, seconds: float) -> None:
         self.gradients.add(gradient)
-        self.difference.add(gradient - exact)
-        self.head_difference.add((gradient - exact)[self.head])
-        self.norms.append(float(gradient.norm()))
+        difference = gradient - exact
+        for name, where in self.slices.items():
+            self.norms[name].add(float(gradient[where].norm()))
+            self.differences[name].add(difference[where])
         self.seconds += seconds
 
-    def report(self, exact_mean: Tensor) -> EstimatorReport:
-        norms = torch.tensor(self.norms, dtype=torch.float64)
-        variance = float(norms.var())
-        fourth = float((norms - norms.mean()).pow(4).mean())
-        variances, mean = self.gradients.variances(), self.gradients.mean
-        bias, size = self.difference.norm(), float(exact_mean.norm())
-        return EstimatorReport(
-            norm_variance=variance,
-            norm_variance_error=math.sqrt(max(0.0, fourth - variance**2) / len(norms)),
-            norm_mean=float(norms.mean()),
-            total_variance=float(variances.double().sum()),
-            largest_variance=float(variances.max()),
+    @property
+    def seconds_per_sample(self) -> float:
+        return self.seconds / max(1, self.gradients.number)
+
+    def group(self, name: str, truth: Tensor, relative_cost: float | None) -> GroupReport:
+        where, number = self.slices[name], self.gradients.number
+        norms, spread, test = self.norms[name], self.gradients.spread[name], self.differences[name]
+        mean, exact = self.gradients.mean[where].double(), truth[where].double()
+        bias, size, length = test.norm(mean - exact), float(exact.norm()), float(mean.norm())
+        return GroupReport(
+            norm_mean=norms.mean,
+            norm_variance=norms.variance(),
+            norm_variance_error=norms.variance_error(),
+            total_variance=spread.mean,
+            total_variance_error=spread.mean_error() if spread.number > 1 else 0.0,
+            largest_variance=float(self.gradients.variances()[where].max()),
             bias=bias,
-            bias_p_value=min(1.0, 2 * min(self.difference.p_value(), self.head_difference.p_value())),  # Bonferroni
+            bias_interval=test.interval(),
+            bias_p_value=test.p_value(),
             relative_bias=bias / max(size, 1e-30),
-            cosine=float(mean @ exact_mean) / max(float(mean.norm()) * size, 1e-30),
-            seconds_per_sample=self.seconds / len(norms),
+            cosine=float(mean @ exact) / max(length * size, 1e-30),
+            signal_to_noise=math.sqrt(max(0.0, length**2 - spread.mean / number) / max(spread.mean, 1e-30)),
+            efficiency=None if relative_cost is None else spread.mean * relative_cost,
         )
+
+    def report(self, truth: Tensor, relative_cost: float | None) -> EstimatorReport:
+        groups = {name: self.group(name, truth, relative_cost) for name in self.slices}
+        whole = asdict(groups.pop("all"))
+        head = groups["z_pres"].bias_p_value
+        if head is not None:
+            whole["bias_p_value"] = min(1.0, 2 * min(head, whole["bias_p_value"]))  # Bonferroni
+        return EstimatorReport(
+            **whole,
+            seconds_per_sample=self.seconds_per_sample,
+            relative_cost=relative_cost,
+            copies=self.copies,
+            samples=self.gradients.number,
+            groups=groups,
+        )
+
+
+class _RollOuts:
+    """The roll-outs of one sample, each made once and shared by all estimators that can read it."""
+
+    def __init__(self, model: AIR, canvas: Tensor, log_p: Tensor, make: Callable[[], torch.Generator]) -> None:
+        self.model, self.canvas, self.log_p, self.make = model, canvas, log_p, make
+        self.made: dict[tuple[int, bool], tuple[Rollout, CountTerms, float]] = {}
+
+    def of(self, chosen: Estimator) -> tuple[Rollout, CountTerms, float]:
+        """The roll-out that ``chosen`` needs, its terms, and the seconds that it took."""
+        kind = (chosen.copies, chosen.reparameterised)
+        if kind not in self.made:
+            started = time.perf_counter()
+            rollout = roll_out(self.model, self.canvas, chosen, self.make())
+            terms = count_terms(rollout, self.log_p, self.model.config.model.likelihood_sd)
+            self.made[kind] = rollout, terms, time.perf_counter() - started
+        return self.made[kind]
 
 
 def measure_variance(
@@ -133,40 +253,46 @@ def measure_variance(
     canvas: Tensor,
     log_p: Tensor,
     samples: int,
-    make_generator: Callable[[int], torch.Generator],
+    make_generator: Callable[[str, int], torch.Generator],
     on_sample: Callable[[int], None] = lambda done: None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, EstimatorReport]:
     """Take ``samples`` gradients of each estimator on the batch ``canvas`` [B, D, D], pixels in [0, 1].
 
-    ``make_generator(m)`` gives the randomness of sample m. Interrupted by Ctrl-C after two samples or more, it
-    reports what it has.
+    ``make_generator(purpose, m)`` gives the randomness of sample m for the roll-out and for each estimator by its name,
+    so that a row of the table does not depend on which others are measured. Asked to stop after two samples or more it
+    reports what it has; before, it raises ``KeyboardInterrupt``.
     """
-    parameters = list(model.parameters())
+    parameters, slices = _flat(parameter_groups(model))
     exact, truth = Exact(), Stream()
-    kept = {name: _Measurement(samples, _mask(model.present_head, parameters)) for name in estimators}
+    kept = {name: _Measurement(samples, slices, chosen.copies) for name, chosen in estimators.items()}
     for chosen in estimators.values():
         chosen.modules.eval()  # what remembers its past must not go on learning here
-    try:
-        for sample in range(samples):
-            generator = make_generator(sample)
-            started = time.perf_counter()
-            rollout = model(canvas, model.noise(len(canvas), generator))
-            terms = count_terms(rollout, log_p, model.config.model.likelihood_sd)
-            shared = time.perf_counter() - started
-            exact_gradient = _gradient(exact(rollout, terms, generator).loss, parameters)
-            taken = {}
-            for name, chosen in estimators.items():
-                started = time.perf_counter()
-                gradient = _gradient(chosen(rollout, terms, generator).loss, parameters)
-                taken[name] = (gradient, shared + time.perf_counter() - started)
-            truth.add(exact_gradient)
-            for name, (gradient, seconds) in taken.items():
-                kept[name].add(gradient, exact_gradient, seconds)
-            on_sample(sample + 1)
-    except KeyboardInterrupt:
-        if truth.number < 2:
-            raise
-    return {name: measurement.report(truth.mean) for name, measurement in kept.items()}
+
+    def take(name: str, chosen: Estimator, rolled: _RollOuts, sample: int) -> tuple[Tensor, float]:
+        rollout, terms, shared = rolled.of(chosen)
+        generator = make_generator(name, sample)
+        started = time.perf_counter()
+        gradient = _gradient(chosen(rollout, terms, generator).loss, parameters)
+        return gradient, shared + time.perf_counter() - started
+
+    for sample in range(samples):
+        if should_stop():
+            break
+        rolled = _RollOuts(model, canvas, log_p, partial(make_generator, "roll-out", sample))
+        true = take("exact", exact, rolled, sample)
+        truth.add(true[0])
+        for name, chosen in estimators.items():
+            gradient, seconds = true if isinstance(chosen, Exact) else take(name, chosen, rolled, sample)
+            kept[name].add(gradient, true[0], seconds)
+        on_sample(sample + 1)
+    if truth.number < 2:
+        raise KeyboardInterrupt
+    unit = kept[REFERENCE].seconds_per_sample if REFERENCE in kept else None
+    return {
+        name: measurement.report(truth.mean, measurement.seconds_per_sample / unit if unit else None)
+        for name, measurement in kept.items()
+    }
 
 
 def fit_baseline(
@@ -184,8 +310,8 @@ def fit_baseline(
     for step, canvas in enumerate(batches):
         generator = make_generator(step)
         with torch.no_grad():
-            rollout = model(canvas, model.noise(len(canvas), generator))
-            terms: CountTerms = count_terms(rollout, log_p, model.config.model.likelihood_sd)
+            rollout = roll_out(model, canvas, chosen, generator)
+            terms = count_terms(rollout, log_p, model.config.model.likelihood_sd)
         loss = chosen(rollout, terms, generator).baseline_loss
         if optimizer is not None:
             optimizer.zero_grad(set_to_none=True)
@@ -193,13 +319,16 @@ def fit_baseline(
             optimizer.step()
 
 
-def _mask(module: torch.nn.Module, parameters: list[torch.nn.Parameter]) -> Tensor:
-    """Which places of the flat gradient [P] belong to ``module``."""
-    own = set(module.parameters())
-    return torch.cat([torch.full((p.numel(),), p in own, device=p.device) for p in parameters])
+def _flat(groups: Mapping[str, list[nn.Parameter]]) -> tuple[list[nn.Parameter], dict[str, slice]]:
+    """All parameters, group after group, and where each group lies in the flat gradient [P]."""
+    slices, end = {"all": slice(None)}, 0
+    for name, members in groups.items():
+        start, end = end, end + sum(p.numel() for p in members)
+        slices[name] = slice(start, end)
+    return [p for members in groups.values() for p in members], slices
 
 
-def _gradient(loss: Tensor, parameters: list[torch.nn.Parameter]) -> Tensor:
+def _gradient(loss: Tensor, parameters: list[nn.Parameter]) -> Tensor:
     """The gradient as one vector [P], zero where ``loss`` does not reach."""
     gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
     return torch.cat(

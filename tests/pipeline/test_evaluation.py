@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import airctl
-from airctl.evaluation.variance import BiasTest, Stream
+from airctl.evaluation.variance import BiasTest, Moments, Stream, measure_variance, parameter_groups
+from airctl.objectives import ESTIMATORS
 from airctl.reporting import count_table
 from airctl.scenes import read_split
 
@@ -49,10 +50,56 @@ def test_the_bias_test_finds_a_bias() -> None:
 def test_bias_norm_takes_chance_off() -> None:
     """For vectors of mean zero the norm of the bias is far below the norm of their mean."""
     generator = torch.Generator().manual_seed(2)
-    test = BiasTest(400)
-    for vector in torch.randn(400, 1000, generator=generator):
+    vectors, test = torch.randn(400, 1000, generator=generator), BiasTest(400)
+    for vector in vectors:
         test.add(vector)
-    assert test.norm() < 0.3 * float(test.stream.mean.norm())
+    assert test.norm(vectors.mean(0)) < 0.3 * float(vectors.mean(0).norm())
+    assert test.norm(vectors.mean(0) + 1) == pytest.approx(math.sqrt(1000), rel=0.05)
+
+
+def test_the_bias_interval_holds_the_bias() -> None:
+    """In about 95 % of 300 repeats: of vectors along one axis, with a bias along it."""
+    generator, inside = torch.Generator().manual_seed(3), 0
+    for _ in range(300):
+        test = BiasTest(100)
+        for number in torch.randn(100, 1, generator=generator):
+            test.add(number + 1)
+        low, high = test.interval()
+        inside += low < 1 < high
+    assert abs(inside / 300 - 0.95) < 5 * math.sqrt(0.05 * 0.95 / 300)
+
+
+def test_a_bias_test_without_a_second_half_says_nothing() -> None:
+    """Stopped before there is anything to test with, it does not claim that there is no bias."""
+    test = BiasTest(100)
+    for number in torch.randn(20, 3, generator=torch.Generator().manual_seed(0)):
+        test.add(number)
+    assert (test.p_value(), test.interval()) == (None, None)
+
+
+def test_moments_are_the_textbook_ones() -> None:
+    """Streamed: mean, variance, and the standard errors of both, the latter from the fourth moment."""
+    numbers = torch.randn(500, generator=torch.Generator().manual_seed(0), dtype=torch.float64).exp()
+    moments = Moments()
+    for number in numbers.tolist():
+        moments.add(number)
+    variance, fourth = numbers.var().item(), (numbers - numbers.mean()).pow(4).mean().item()
+    assert moments.mean == pytest.approx(numbers.mean().item())
+    assert moments.variance() == pytest.approx(variance)
+    assert moments.mean_error() == pytest.approx(math.sqrt(variance / 500))
+    assert moments.variance_error() == pytest.approx(math.sqrt((fourth - variance**2) / 500))
+
+
+def test_the_trace_has_an_honest_error() -> None:
+    """Streamed per slice: the trace of the covariance, within 5 of its own standard errors of the truth."""
+    vectors = torch.randn(2000, 6, generator=torch.Generator().manual_seed(0)) * torch.arange(1.0, 7.0) + 5
+    stream = Stream({"all": slice(None), "end": slice(4, 6)})
+    for vector in vectors:
+        stream.add(vector)
+    for name, trace in (("all", 91.0), ("end", 61.0)):
+        spread = stream.spread[name]
+        assert spread.mean == pytest.approx(float(vectors.var(0)[stream.slices[name]].sum()), rel=1e-5)
+        assert abs(spread.mean - trace) < 5 * spread.mean_error() < 0.3 * trace
 
 
 def test_confusion_accuracy_and_counts_agree(finished: Path, data: Path, tmp_path: Path) -> None:
@@ -78,6 +125,13 @@ def test_more_steps_than_in_training_widen_the_matrix(finished: Path, tmp_path: 
     assert len(result["confusion"]) == 6
 
 
+def timeless(row: dict) -> dict:
+    """What does not depend on how long it took."""
+    timed = {"seconds_per_sample", "relative_cost", "efficiency"}
+    groups = {name: {k: v for k, v in group.items() if k not in timed} for name, group in row["groups"].items()}
+    return {k: v for k, v in row.items() if k not in timed} | {"groups": groups}
+
+
 def test_the_variance_report_is_a_function_of_its_seed(finished: Path, tmp_path: Path) -> None:
     """Same seed, same table, but for the times; another seed, another table; exact against itself has no bias."""
     import shutil
@@ -86,7 +140,7 @@ def test_the_variance_report_is_a_function_of_its_seed(finished: Path, tmp_path:
 
     def figures(seed: int) -> dict[str, dict[str, float]]:
         rows = airctl.measure_variance(run, samples=8, batch=4, fit_steps=3, seed=seed)["estimators"]
-        return {name: {k: v for k, v in row.items() if "seconds" not in k} for name, row in rows.items()}
+        return {name: timeless(row) for name, row in rows.items()}
 
     first = figures(0)
     assert first == figures(0)
@@ -106,3 +160,108 @@ def test_the_variance_report_leaves_the_run_as_it_was(finished: Path, tmp_path: 
     before = {path: path.read_bytes() for path in (run / "checkpoints").rglob("*") if path.is_file()}
     airctl.measure_variance(run, samples=4, batch=4, fit_steps=2)
     assert before == {path: path.read_bytes() for path in (run / "checkpoints").rglob("*") if path.is_file()}
+
+
+def test_a_row_does_not_depend_on_the_others(finished: Path, tmp_path: Path) -> None:
+    """Every estimator there is, measured together and one of them alone: the same figures; each group's add up."""
+    import shutil
+
+    run = shutil.copytree(finished, tmp_path / "run")
+    result = airctl.measure_variance(run, samples=6, batch=2, fit_steps=2, estimators=["all"])
+    assert list(result["estimators"]) == list(ESTIMATORS)
+    for name in ("rloo", "vimco"):
+        alone = airctl.measure_variance(run, samples=6, batch=2, fit_steps=2, estimators=[name])
+        assert timeless(alone["estimators"][name]) == timeless(result["estimators"][name])
+    for row in result["estimators"].values():
+        assert sum(group["total_variance"] for group in row["groups"].values()) == pytest.approx(
+            row["total_variance"], rel=1e-3
+        )
+    assert result["estimators"]["backprop"]["relative_cost"] == 1
+    assert result["estimators"]["backprop"]["groups"]["z_pres"]["total_variance"] == 0
+    assert result["estimators"]["vimco"]["copies"] == 4
+    assert sum(result["parameters"].values()) == sum(p.numel() for p in airctl.load(run).model.parameters())
+    assert "rebar" in result["fitted"]
+    assert not {"rloo", "vimco", "concrete", "measure-valued"} & set(result["fitted"])
+
+
+def test_parameter_groups_are_the_modules(finished: Path) -> None:
+    """theta is the decoder, z_pres its head, phi the rest; each parameter is in one of them."""
+    model = airctl.load(finished).model
+    groups = parameter_groups(model)
+    assert {id(p) for p in groups["theta"]} == {id(p) for p in model.decoder.parameters()}
+    assert {id(p) for p in groups["z_pres"]} == {id(p) for p in model.present_head.parameters()}
+    assert sorted(id(p) for group in groups.values() for p in group) == sorted(id(p) for p in model.parameters())
+
+
+def test_several_checkpoints_make_one_object_and_one_chart(finished: Path, tmp_path: Path) -> None:
+    """Over training, the untrained model first; the table is that of the latest, and files say the same."""
+    import json
+    import shutil
+
+    run = shutil.copytree(finished, tmp_path / "run")
+    steps = sorted(int(path.name[5:]) for path in (run / "checkpoints").glob("step_*"))
+    result = airctl.measure_variance(
+        run, samples=4, batch=2, fit_steps=1, estimators=["exact", "rloo"], checkpoints=["all"], against_report=True
+    )
+    assert [found["step"] for found in result["checkpoints"]] == steps
+    assert steps[0] == 0
+    assert result["step"] == steps[-1]
+    assert result["estimators"] == result["checkpoints"][-1]["estimators"]
+    assert json.loads((run / "variance.json").read_text()) == json.loads(json.dumps(result))
+    assert "step 0" in (run / "variance.md").read_text()
+    assert "2.03e+04" in (run / "variance.md").read_text()
+    for name in ("variance", "variance_by_step"):
+        assert (run / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    few = airctl.measure_variance(run, samples=4, batch=2, estimators=["exact"], checkpoints=["last", "0", "0"])
+    assert [found["step"] for found in few["checkpoints"]] == [0, steps[-1]]
+
+
+def test_ctrl_c_keeps_what_it_has(finished: Path, tmp_path: Path) -> None:
+    """The signal lets the sample end; the figures are those of a report of so many samples, but for the bias test."""
+    import os
+    import shutil
+    import signal
+
+    run = shutil.copytree(finished, tmp_path / "run")
+
+    def stop_at(sample: int) -> dict:
+        def pressed(done: int) -> None:
+            if done == sample:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        return airctl.measure_variance(
+            run,
+            samples=50,
+            batch=2,
+            estimators=["exact", "score-function"],
+            checkpoints=["0", "last"],
+            on_sample=pressed,
+        )
+
+    stopped = stop_at(5)
+    assert (stopped["samples"], stopped["samples_asked"], stopped["stopped_by"]) == (5, 50, signal.SIGINT)
+    assert len(stopped["checkpoints"]) == 1
+    row = stopped["estimators"]["score-function"]
+    assert row["bias_p_value"] is None
+    assert "5 gradient samples of 50 asked for" in (run / "variance.md").read_text()
+    whole = airctl.measure_variance(run, samples=5, batch=2, estimators=["score-function"], checkpoint="0")
+    assert whole["estimators"]["score-function"]["total_variance"] == row["total_variance"]
+    with pytest.raises(KeyboardInterrupt):
+        stop_at(1)
+
+
+def test_memory_does_not_grow_with_the_samples(finished: Path) -> None:
+    """What is kept of an estimator is three vectors, whatever the number of samples."""
+    import gc
+
+    loaded = airctl.load(finished)
+    held = []
+
+    def look(done: int) -> None:
+        gc.collect()
+        held.append(sum(o.numel() for o in gc.get_objects() if type(o) is torch.Tensor))
+
+    estimators = {"rloo": ESTIMATORS["rloo"](loaded.config)}
+    make = lambda purpose, step: torch.Generator().manual_seed(step)  # noqa: E731
+    measure_variance(loaded.model, estimators, torch.rand(2, 50, 50), loaded.log_p(), 8, make, look)
+    assert held[3] == held[7]
