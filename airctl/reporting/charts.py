@@ -13,7 +13,7 @@ from airctl.reporting.pictures import STEP_COLOURS
 
 _INK, _FAINT, _PAPER = "#222222", "#DDDDDD", "#FFFFFF"
 _COLOURS = {"all": _INK, "theta": STEP_COLOURS[1], "phi": STEP_COLOURS[2], "z_pres": STEP_COLOURS[4]}
-_LINES = (*STEP_COLOURS, "#222222", "#888888")
+_LINES = (*STEP_COLOURS, "#222222", "#888888")  # after these come squares in the same colours
 _LEFT, _TOP, _ROW, _WIDTH = 200, 40, 34, 640
 
 
@@ -76,8 +76,9 @@ def by_estimator(rows: Mapping[str, Mapping[str, Any]], step: int) -> Image.Imag
 
 
 def by_step(checkpoints: list[Mapping[str, Any]]) -> Image.Image:
-    """Total variance against training step, a line an estimator, both checked at each checkpoint."""
-    names = list(dict.fromkeys(name for checkpoint in checkpoints for name in checkpoint["estimators"]))
+    """Total variance against training step, a line an estimator, named from the highest last value to the lowest."""
+    latest = checkpoints[-1]["estimators"]
+    names = sorted(latest, key=lambda name: -latest[name]["total_variance"])
     colours = {name: _LINES[i % len(_LINES)] for i, name in enumerate(names)}
     bottom = _TOP + 400
     picture, draw, font = _canvas(90 + _WIDTH + 220, bottom + 60)
@@ -106,9 +107,9 @@ def by_step(checkpoints: list[Mapping[str, Any]]) -> Image.Image:
             if value > 0:
                 points.append((x, axis(value)))
                 draw.line((x, axis(value - 1.96 * reach), x, axis(value + 1.96 * reach)), fill=colours[name])
-                _dot(draw, *points[-1], colours[name])
+                _dot(draw, *points[-1], colours[name], square=index >= len(_LINES))
         draw.line(points, fill=colours[name], width=2)
-        _legend(draw, font, {name: colours[name]}, 90 + _WIDTH + 24, _TOP + 22 * index)
+        _legend(draw, font, {name: colours[name]}, 90 + _WIDTH + 24, _TOP + 22 * index, square=index >= len(_LINES))
     return picture
 
 
@@ -117,12 +118,14 @@ def _canvas(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw, 
     return picture, ImageDraw.Draw(picture), ImageFont.load_default(size=13)
 
 
-def _dot(draw: ImageDraw.ImageDraw, x: float, y: float, colour: str) -> None:
-    draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=colour)
+def _dot(draw: ImageDraw.ImageDraw, x: float, y: float, colour: str, square: bool = False) -> None:
+    (draw.rectangle if square else draw.ellipse)((x - 3, y - 3, x + 3, y + 3), fill=colour)
 
 
-def _legend(draw: ImageDraw.ImageDraw, font: Any, colours: Mapping[str, str], x: float, y: float) -> None:
+def _legend(
+    draw: ImageDraw.ImageDraw, font: Any, colours: Mapping[str, str], x: float, y: float, square: bool = False
+) -> None:
     for name, colour in colours.items():
-        _dot(draw, x, y + 8, colour)
+        _dot(draw, x, y + 8, colour, square)
         draw.text((x + 10, y), name, fill=_INK, font=font)
         x += 100
