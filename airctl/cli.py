@@ -201,40 +201,53 @@ def evaluate(run: Path, as_json: bool, **options: Any) -> None:
 @click.argument("run", type=FILE)
 @click.option("--samples", default=1000, show_default=True, type=click.IntRange(4), help="Gradients of each estimator.")
 @click.option(
-    "--estimators", default=None, metavar="A,B,C", help="By default those of the report's Table 1, and exact."
+    "--estimators", default=None, metavar="A,B,C", help="all, or by default those of the report's Table 1, and exact."
 )
 @click.option("--batch", default=64, show_default=True, type=click.IntRange(1), help="Scenes of the one batch.")
 @click.option("--fit-steps", default=1000, show_default=True, type=click.IntRange(0), help="To fit a missing baseline.")
+@click.option("--checkpoints", default=None, metavar="A,B|all", help="Several of the training; 0: the untrained model.")
+@click.option("--against-report", is_flag=True, help="Show the figures of the report's Table 1 beside ours.")
 @CHECKPOINT
 @SEED
 @DEVICE
 @JSON
 def variance_report(
-    run: Path, estimators: str | None, samples: int, fit_steps: int, as_json: bool, **options: Any
-) -> None:
+    run: Path, estimators: str | None, checkpoints: str | None, samples: int, fit_steps: int, as_json: bool,
+    **options: Any,
+) -> None:  # fmt: skip
     """Variance and bias of gradient estimators on a trained model (alias: variance).
 
     \b
     airctl variance-report runs/first
     airctl variance-report runs/first --samples 200 --estimators exact,score-function
+    airctl variance-report runs/first --estimators all --checkpoints 0,500,last
     """
     from airctl import api, reporting
 
-    names = [name.strip() for name in estimators.split(",")] if estimators else list(api.TABLE_1)
+    names = _names(estimators) or list(api.TABLE_1)
     with tqdm(total=samples, unit="sample", file=sys.stderr, disable=as_json, dynamic_ncols=True) as bar:
+
+        def reached(step: int) -> None:
+            bar.reset()
+            bar.set_description(f"step {step}")
 
         def fitting(name: str, step: int) -> None:
             bar.set_postfix_str(f"fitting the baseline of {name}: {step}/{fit_steps}")
 
         def sampled(done: int) -> None:
             if done == 1:
+                bar.reset()  # so that the time left is that of samples alone
                 bar.set_postfix_str("")
             bar.update(done - bar.n)
 
         result = api.measure_variance(
-            run, samples=samples, estimators=names, fit_steps=fit_steps, on_fit=fitting, on_sample=sampled, **options
-        )
+            run, samples=samples, estimators=names, checkpoints=_names(checkpoints), fit_steps=fit_steps,
+            on_checkpoint=reached, on_fit=fitting, on_sample=sampled, **options,
+        )  # fmt: skip
     _echo(result, as_json, lambda: reporting.variance_table(result))
+    if result["stopped_by"] is not None:
+        say(f"stopped; {run / 'variance.json'} keeps what was measured")
+        sys.exit(128 + result["stopped_by"])
 
 
 @airctl.command(short_help="Draw the scenes of a file or a run.")
@@ -254,6 +267,42 @@ def preview(source: Path, out: Path | None, checkpoint: str) -> None:
         api.draw_data(source, out=out) if source.is_file() else api.draw_run(source, checkpoint=checkpoint, out=out)
     )
     click.echo(picture)
+
+
+@airctl.command(
+    short_help="Several runs of one recipe and one table.",
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+)
+@click.argument("data", type=FILE, metavar="DATA.h5")
+@click.option("--run", type=FILE, required=True, help="Folder for the runs and the table.")
+@click.option("--seeds", default="0..9", show_default=True, help="Such as 0..9 or 1,5,8.")
+@click.option("--vary", multiple=True, metavar="KEY=V1,V2", help="Config values to try, each with every seed.")
+@click.option("--jobs", type=click.IntRange(1, 1024), default=None, help="Processes at once; one a core by default.")
+@click.option("--split", default="validation", show_default=True, help="validation, or test for the last word.")
+@JSON
+@click.pass_context
+def sweep(
+    ctx: click.Context, data: Path, run: Path, seeds: str, vary: tuple[str, ...], as_json: bool, **options: Any
+) -> None:
+    """Train several seeds and tell mean, worst and success rate over ALL runs; other options go to train.
+
+    \b
+    airctl sweep scenes.h5 --run runs/sweep --seeds 0..4
+    airctl sweep scenes.h5 --run runs/lr --seeds 0..2 --vary optimiser.lr=1e-3,2e-3 --steps 1500
+    """
+    from airctl import reporting
+    from airctl.sweep import parse_seeds, parse_variations
+    from airctl.sweep import sweep as run_sweep
+
+    result = run_sweep(
+        data, run, parse_seeds(seeds), options=ctx.args, variations=parse_variations(vary), say=say, **options
+    )
+    _echo(result, as_json, lambda: reporting.sweep_table(result))
+
+
+def _names(text: str | None) -> list[str]:
+    """The words of a comma-separated option."""
+    return [word.strip() for word in text.split(",") if word.strip()] if text else []
 
 
 def _resolve(

@@ -26,7 +26,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": CORE | {"evaluation", "reporting"},
     "api": CORE | {"evaluation", "reporting", "training"},
     "__init__": CORE | {"evaluation", "reporting", "training", "api"},
-    "cli": CORE | {"evaluation", "reporting", "training", "api", "__init__"},
+    "sweep": CORE | {"evaluation", "reporting", "training", "api"},
+    "cli": CORE | {"evaluation", "reporting", "training", "api", "sweep", "__init__"},
     "__main__": {"cli"},
 }
 ONLY_IN = {"click": {"cli"}}  # other packages that only some parts may import

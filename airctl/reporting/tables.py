@@ -36,6 +36,23 @@ def count_table(result: dict[str, Any]) -> str:
     )
 
 
+def sweep_table(result: dict[str, Any]) -> str:
+    """All runs of a sweep, a line each, and what they come to."""
+    levels = list(result["success_rate"])
+    header = ["run", f"{result['split']} accuracy", *(f"steps to {level}" for level in levels)]
+    rows = [
+        [row["run"], f"{row['accuracy']:.2%}", *(str(row.get(f"steps_to_{level}") or "-") for level in levels)]
+        for row in result["runs"]
+    ]
+    reached = ", ".join(
+        f"{share:.0%} of the runs at {level} or more" for level, share in result["success_rate"].items()
+    )
+    return (
+        f"{table(header, rows)}\n\n"
+        f"mean of all {len(rows)} runs {result['mean']:.2%}, worst {result['worst']:.2%}; {reached}"
+    )
+
+
 def variance_table(result: dict[str, Any]) -> str:
     """The report's Table 1 and what it left out, an estimator a line."""
     header = ["estimator", "variance of norm", "+-", "total variance", "bias", "p(no bias)", "cosine", "ms a sample"]
