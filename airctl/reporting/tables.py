@@ -51,27 +51,3 @@ def sweep_table(result: dict[str, Any]) -> str:
         f"{table(header, rows)}\n\n"
         f"mean of all {len(rows)} runs {result['mean']:.2%}, worst {result['worst']:.2%}; {reached}"
     )
-
-
-def variance_table(result: dict[str, Any]) -> str:
-    """The report's Table 1 and what it left out, an estimator a line."""
-    header = ["estimator", "variance of norm", "+-", "total variance", "bias", "p(no bias)", "cosine", "ms a sample"]
-    rows = [
-        [
-            name,
-            f"{row['norm_variance']:.3g}",
-            f"{row['norm_variance_error']:.1g}",
-            f"{row['total_variance']:.3g}",
-            f"{row['bias']:.3g}",
-            f"{row['bias_p_value']:.2g}",
-            f"{row['cosine']:.3f}",
-            f"{1000 * row['seconds_per_sample']:.0f}",
-        ]
-        for name, row in result["estimators"].items()
-    ]
-    fitted = f"; baselines fitted on the frozen model for {result['fit_steps']} steps: " + ", ".join(result["fitted"])
-    return (
-        f"{table(header, rows)}\n\n"
-        f"{result['samples']} gradient samples on one batch of {result['batch']} scenes, checkpoint of step "
-        f"{result['step']}{fitted if result['fitted'] else ''}"
-    )
