@@ -82,20 +82,27 @@ class Moments:
 
 
 Slices = Mapping[str, slice]
+WHOLE: Slices = {"whole": slice(None)}
+
+
+def inner(a: Tensor, b: Tensor, slices: Slices) -> dict[str, float]:
+    """a . b in each of ``slices``, which part the vectors, and over "all" of them."""
+    found = {name: float(a[where] @ b[where]) for name, where in slices.items()}
+    return found | {"all": sum(found.values())}
 
 
 class Stream:
     """Mean and variance of vectors seen one at a time (Welford 1962), in float32 like the vectors.
 
-    ``spread`` has for each of the named ``slices`` the terms whose mean is the trace of the covariance there: one a
+    ``spread`` has for each of ``slices`` and for "all" the terms whose mean is the trace of the covariance there: one a
     vector after the first, so that the trace gets a standard error.
     """
 
-    def __init__(self, slices: Slices | None = None) -> None:
+    def __init__(self, slices: Slices = WHOLE) -> None:
         self.number = 0
         self.mean = self.squares = torch.zeros(())
-        self.slices = slices or {}
-        self.spread = {name: Moments() for name in self.slices}
+        self.slices = slices
+        self.spread = {name: Moments() for name in (*slices, "all")}
 
     def add(self, vector: Tensor) -> None:
         self.number += 1
@@ -104,10 +111,10 @@ class Stream:
             return
         off = vector - self.mean
         self.mean.add_(off, alpha=1 / self.number)
-        off.mul_(vector - self.mean)
-        self.squares.add_(off)
-        for name, where in self.slices.items():
-            self.spread[name].add(float(off[where].sum()))
+        after = vector - self.mean
+        self.squares.addcmul_(off, after)
+        for name, trace in inner(off, after, self.slices).items():
+            self.spread[name].add(trace)
 
     def variances(self) -> Tensor:
         """The variance of each coordinate, [P]; nan for fewer than two vectors."""
@@ -115,48 +122,57 @@ class Stream:
 
 
 class BiasTest:
-    """Is the mean of vectors zero? The first half gives a direction, the second half is tested along it.
+    """Is the mean of vectors zero, in each of ``slices`` and in all? One half says where to look, the other is tested.
 
     Along any direction chosen without them, the later vectors are draws of one number, and their mean over its standard
     error is a standard normal number if there is no bias: an honest test in any number of dimensions.
     """
 
-    def __init__(self, samples: int) -> None:
-        self.half, self.number = samples // 2, 0
+    def __init__(self, samples: int, slices: Slices = WHOLE) -> None:
+        self.half, self.number, self.slices = samples // 2, 0, slices
         self.direction = torch.zeros(())  # the mean of the first half
-        self.squares = 0.0  # sum of the vectors' squared norms
-        self.along = Moments()
+        self.lengths: dict[str, float] = {}  # of the direction
+        self.squares = dict.fromkeys((*slices, "all"), 0.0)  # sums of the vectors' squared norms
+        self.along = {name: Moments() for name in self.squares}
 
     def add(self, difference: Tensor) -> None:
         self.number += 1
-        self.squares += float(difference @ difference)
+        for name, square in inner(difference, difference, self.slices).items():
+            self.squares[name] += square
         if self.number == 1:
             self.direction = difference.clone()
         elif self.number <= self.half:
-            self.direction.add_(difference - self.direction, alpha=1 / self.number)
-        if self.number > self.half:
-            self.along.add(float(self.direction @ difference) / max(float(self.direction.norm()), 1e-30))
+            self.direction.lerp_(difference, 1 / self.number)
+        if self.number <= self.half:
+            return
+        if not self.lengths:
+            squares = inner(self.direction, self.direction, self.slices)
+            self.lengths = {name: max(math.sqrt(square), 1e-30) for name, square in squares.items()}
+        for name, product in inner(self.direction, difference, self.slices).items():
+            self.along[name].add(product / self.lengths[name])
 
-    def norm(self, mean: Tensor) -> float:
+    def norm(self, mean: Tensor, name: str = "all") -> float:
         """The norm of the ``mean`` of all, less what chance adds: E ||mean||^2 = ||bias||^2 + trace(covariance) / M."""
         square = float(mean.double().square().sum())
-        trace = max(0.0, self.squares - self.number * square) / max(1, self.number - 1)
+        trace = max(0.0, self.squares[name] - self.number * square) / max(1, self.number - 1)
         return math.sqrt(max(0.0, square - trace / self.number))
 
-    def interval(self) -> tuple[float, float] | None:
+    def interval(self, name: str = "all") -> tuple[float, float] | None:
         """95 % confidence for the bias along the direction; it is at most the bias itself."""
-        if self.along.number < 2:
+        along = self.along[name]
+        if along.number < 2:
             return None
-        reach = 1.96 * self.along.mean_error()
-        return self.along.mean - reach, self.along.mean + reach
+        reach = 1.96 * along.mean_error()
+        return along.mean - reach, along.mean + reach
 
-    def p_value(self) -> float | None:
+    def p_value(self, name: str = "all") -> float | None:
         """One-sided, as a bias points where the first half points; 1 where the vectors are zero."""
-        if self.along.number < 2:
+        along = self.along[name]
+        if along.number < 2:
             return None
-        if not self.along.mean and not self.along.second:
+        if not along.mean and not along.second:
             return 1.0
-        return 0.5 * math.erfc(self.along.mean / max(self.along.mean_error(), 1e-300) / math.sqrt(2))
+        return 0.5 * math.erfc(along.mean / max(along.mean_error(), 1e-300) / math.sqrt(2))
 
 
 def parameter_groups(model: AIR) -> dict[str, list[nn.Parameter]]:
@@ -176,16 +192,15 @@ class _Measurement:
     def __init__(self, samples: int, slices: Slices, copies: int) -> None:
         self.slices, self.copies = slices, copies
         self.gradients = Stream(slices)
-        self.norms = {name: Moments() for name in slices}
-        self.differences = {name: BiasTest(samples) for name in slices}
+        self.norms = {name: Moments() for name in (*slices, "all")}
+        self.difference = BiasTest(samples, slices)
         self.seconds = 0.0
 
     def add(self, gradient: Tensor, exact: Tensor, seconds: float) -> None:
         self.gradients.add(gradient)
-        difference = gradient - exact
-        for name, where in self.slices.items():
-            self.norms[name].add(float(gradient[where].norm()))
-            self.differences[name].add(difference[where])
+        self.difference.add(gradient - exact)
+        for name, square in inner(gradient, gradient, self.slices).items():
+            self.norms[name].add(math.sqrt(square))
         self.seconds += seconds
 
     @property
@@ -193,10 +208,10 @@ class _Measurement:
         return self.seconds / max(1, self.gradients.number)
 
     def group(self, name: str, truth: Tensor, relative_cost: float | None) -> GroupReport:
-        where, number = self.slices[name], self.gradients.number
-        norms, spread, test = self.norms[name], self.gradients.spread[name], self.differences[name]
+        where, number = self.slices.get(name, slice(None)), self.gradients.number
+        norms, spread, test = self.norms[name], self.gradients.spread[name], self.difference
         mean, exact = self.gradients.mean[where].double(), truth[where].double()
-        bias, size, length = test.norm(mean - exact), float(exact.norm()), float(mean.norm())
+        bias, size, length = test.norm(mean - exact, name), float(exact.norm()), float(mean.norm())
         return GroupReport(
             norm_mean=norms.mean,
             norm_variance=norms.variance(),
@@ -205,8 +220,8 @@ class _Measurement:
             total_variance_error=spread.mean_error() if spread.number > 1 else 0.0,
             largest_variance=float(self.gradients.variances()[where].max()),
             bias=bias,
-            bias_interval=test.interval(),
-            bias_p_value=test.p_value(),
+            bias_interval=test.interval(name),
+            bias_p_value=test.p_value(name),
             relative_bias=bias / max(size, 1e-30),
             cosine=float(mean @ exact) / max(length * size, 1e-30),
             signal_to_noise=math.sqrt(max(0.0, length**2 - spread.mean / number) / max(spread.mean, 1e-30)),
@@ -215,7 +230,7 @@ class _Measurement:
 
     def report(self, truth: Tensor, relative_cost: float | None) -> EstimatorReport:
         groups = {name: self.group(name, truth, relative_cost) for name in self.slices}
-        whole = asdict(groups.pop("all"))
+        whole = asdict(self.group("all", truth, relative_cost))
         head = groups["z_pres"].bias_p_value
         if head is not None:
             whole["bias_p_value"] = min(1.0, 2 * min(head, whole["bias_p_value"]))  # Bonferroni
@@ -321,7 +336,8 @@ def fit_baseline(
 
 def _flat(groups: Mapping[str, list[nn.Parameter]]) -> tuple[list[nn.Parameter], dict[str, slice]]:
     """All parameters, group after group, and where each group lies in the flat gradient [P]."""
-    slices, end = {"all": slice(None)}, 0
+    slices: dict[str, slice] = {}
+    end = 0
     for name, members in groups.items():
         start, end = end, end + sum(p.numel() for p in members)
         slices[name] = slice(start, end)
