@@ -34,6 +34,23 @@ def test_every_estimator_builds_runs_and_teaches_the_model(tiny_config: Tiny, na
     torch.testing.assert_close(surrogate.elbo, terms.elbo.detach())
 
 
+@pytest.mark.parametrize("logit", [-200.0, -30.0, 30.0, 200.0])
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_gradients_are_finite_where_q_is_certain(tiny_config: Tiny, name: str, logit: float) -> None:
+    """In float32, with every z_pres all but 0 or all but 1: what a long training does to most scenes."""
+    torch.manual_seed(0)
+    config = tiny_config(f"model.present_bias={logit}")
+    model, built = AIR(config), estimator(name, config)
+    rollout = roll_out(model, torch.rand(4, 12, 12), built, torch.Generator().manual_seed(0))
+    terms = count_terms(rollout, truncated_geometric(1e-7, 3), 0.3)
+    surrogate = built(rollout, terms, torch.Generator().manual_seed(1))
+    (surrogate.loss + surrogate.baseline_loss).backward()
+    assert surrogate.loss.isfinite()
+    assert surrogate.baseline_loss.isfinite()
+    learnt = [*model.parameters(), *built.modules.parameters()]
+    assert all(p.grad is None or p.grad.isfinite().all() for p in learnt)
+
+
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_an_estimators_randomness_comes_from_the_generator_alone(tiny_config: Tiny, name: str) -> None:
     """The same generator gives the same loss, whatever torch's global state."""

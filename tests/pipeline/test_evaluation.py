@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import airctl
+from airctl import cli
 from airctl.evaluation.variance import BiasTest, Moments, Stream, measure_variance, parameter_groups
 from airctl.objectives import ESTIMATORS
 from airctl.reporting import count_table
@@ -25,12 +26,12 @@ def test_welford_is_the_textbook_variance() -> None:
     torch.testing.assert_close(stream.variances(), vectors.var(0))
 
 
-def _p_values(shift: float, repeats: int) -> list[float]:
+def _p_values(shift: float, repeats: int, samples: int = 100) -> list[float]:
     generator = torch.Generator().manual_seed(1)
     values = []
     for _ in range(repeats):
-        test = BiasTest(100)
-        for vector in torch.randn(100, 30, generator=generator):
+        test = BiasTest(samples)
+        for vector in torch.randn(samples, 30, generator=generator):
             test.add(vector + shift)
         values.append(test.p_value())
     return values
@@ -40,6 +41,12 @@ def test_the_bias_test_is_level_without_a_bias() -> None:
     """Under no bias p < 0.05 in about 5 % of 400 repeats: within 5 standard errors of a normal test's share."""
     share = sum(p < 0.05 for p in _p_values(0.0, 400)) / 400
     assert abs(share - 0.05) < 5 * math.sqrt(0.05 * 0.95 / 400)
+
+
+def test_the_bias_test_is_level_with_few_samples() -> None:
+    """With 12, six of which are tested, p < 0.02 in about 2 % of 1000 repeats; a normal test would say so in 4 %."""
+    share = sum(p < 0.02 for p in _p_values(0.0, 1000, samples=12)) / 1000
+    assert abs(share - 0.02) < 3.5 * math.sqrt(0.02 * 0.98 / 1000)
 
 
 def test_the_bias_test_finds_a_bias() -> None:
@@ -265,3 +272,41 @@ def test_memory_does_not_grow_with_the_samples(finished: Path) -> None:
     make = lambda purpose, step: torch.Generator().manual_seed(step)  # noqa: E731
     measure_variance(loaded.model, estimators, torch.rand(2, 50, 50), loaded.log_p(), 8, make, look)
     assert held[3] == held[7]
+
+
+def test_the_command_measures_several_checkpoints(finished: Path, tmp_path: Path) -> None:
+    """--estimators, --checkpoints and --against-report from the command line, as one JSON object."""
+    import json
+    import shutil
+
+    from click.testing import CliRunner
+
+    run = shutil.copytree(finished, tmp_path / "run")
+    words = "--samples 4 --batch 2 --fit-steps 1 --estimators exact,rloo --checkpoints 0,last --against-report --json"
+    ended = CliRunner().invoke(cli.airctl, ["variance-report", str(run), *words.split()], catch_exceptions=False)
+    result = json.loads(ended.stdout)
+    assert ended.exit_code == 0
+    assert list(result["estimators"]) == ["exact", "rloo"]
+    assert [found["step"] for found in result["checkpoints"]] == [0, result["step"]]
+    assert result["report_2019"]["norm_variance"]["score-function"] == 2.03e4
+    assert result["estimators"]["rloo"]["relative_cost"] is None, "without backprop there is no unit of cost"
+
+
+def test_the_command_stopped_by_ctrl_c_says_so(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit code 130 after the table of what was measured."""
+    import shutil
+    import signal
+
+    from click.testing import CliRunner
+
+    run = shutil.copytree(finished, tmp_path / "run")
+    measured = airctl.measure_variance
+
+    def stopped(*arguments: object, **options: object) -> dict:
+        return measured(*arguments, **options) | {"stopped_by": signal.SIGINT}
+
+    monkeypatch.setattr("airctl.api.measure_variance", stopped)
+    words = "--samples 4 --batch 2 --estimators exact"
+    ended = CliRunner().invoke(cli.airctl, ["variance-report", str(run), *words.split()], catch_exceptions=False)
+    assert ended.exit_code == 130
+    assert "variance of norm" in ended.stdout
