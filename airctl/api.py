@@ -192,7 +192,7 @@ def _measure(
             fitted.append(name)
             batches = _batches(rest, config.train.batch, fit_steps, seed, partial(on_fit, name), stop)
             make = partial(generator, seed, "fit", device=loaded.device)
-            fit_baseline(model, chosen[name], batches, loaded.log_p(), 1e-3, make)
+            fit_baseline(model, chosen[name], batches, loaded.log_p(), fit_steps, make)
     make_generator = _generators(seed, "variance", loaded.device)
     reports = measure(
         model, chosen, measured, loaded.log_p(), samples, make_generator, on_sample, lambda: stop.signum is not None

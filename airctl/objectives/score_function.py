@@ -70,7 +70,19 @@ class ScoreFunction(Estimator):
         return self.given(rollout, terms, sample_counts(terms, generator))
 
     def given(self, rollout: Rollout, terms: CountTerms, counts: Tensor) -> Surrogate:
-        """The surrogate for sampled ``counts`` [B]; with weights q(n) over all counts it can be enumerated."""
+        """The surrogate for sampled ``counts`` [B]."""
+        loss, error = self._each(rollout, terms, counts)
+        return Surrogate(loss.mean(), error.mean(), terms.elbo.detach())
+
+    def expected(self, rollout: Rollout, terms: CountTerms) -> Surrogate:
+        """The surrogate's mean over n ~ q(n), enumerated: its gradient has no noise from the count left."""
+        q = terms.log_q.detach().exp()
+        every = [self._each(rollout, terms, torch.full_like(q[:, 0], n, dtype=torch.long)) for n in range(q.shape[1])]
+        loss, error = (torch.stack(parts, 1) for parts in zip(*every, strict=True))  # [B, N + 1] each
+        return Surrogate((q * loss).sum(1).mean(), (q * error).sum(1).mean(), terms.elbo.detach())
+
+    def _each(self, rollout: Rollout, terms: CountTerms, counts: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss and baseline's loss of each scene, [B]."""
         drawn, present = decisions(counts, rollout.logits.shape[1])
         log_q = torch.where(present, terms.log_q_continue, terms.log_q_stop)
         signal = self.signal(terms, counts).detach()
@@ -79,4 +91,4 @@ class ScoreFunction(Estimator):
         path = at(terms.log_likelihood - terms.kl, counts)
         error = (drawn * (signal - baseline).square()).sum(1) / drawn.sum(1)  # [B] mean over the decisions drawn
         self.baseline.observe(signal, drawn)
-        return Surrogate(-(path + score).mean(), error.mean(), terms.elbo.detach())
+        return -(path + score), error

@@ -101,6 +101,10 @@ class Estimator(Protocol):
 
     def __call__(self, rollout: Rollout, terms: CountTerms, generator: torch.Generator) -> Surrogate: ...
 
+    def expected(self, rollout: Rollout, terms: CountTerms) -> Surrogate | None:
+        """The surrogate's mean over what the estimator samples given the roll-out, if that can be enumerated."""
+        return None
+
 
 def count_terms(rollout: Rollout, log_p: Tensor, likelihood_sd: float) -> CountTerms:
     """The terms of a roll-out under the count prior ``log_p`` [N + 1] and a Gaussian pixel likelihood.

@@ -261,6 +261,36 @@ def test_a_constant_signal_has_no_mean_gradient(tiny_config: Tiny) -> None:
     assert mean(*counting).norm() > 0.1
 
 
+@pytest.mark.parametrize("mask", ["previous", "current"])
+def test_expected_is_the_mean_over_every_count(tiny_config: Tiny, mask: str) -> None:
+    """The gradient of ``expected`` is sum_n q(n) times that of ``given`` n, biased baseline or not; and for a batch."""
+    problem = Problem.of(tiny_config(), batch=1)
+    baseline = NeuralBaseline(12, 4, 5, mask).double()
+    estimator = ScoreFunction(per_step_signal, baseline)
+    rollout, terms = problem.roll_out()
+    gradients = [
+        torch.autograd.grad(estimator.given(rollout, terms, torch.tensor([n])).loss, rollout.logits, retain_graph=True)[
+            0
+        ]
+        for n in range(4)
+    ]
+    q = terms.log_q.detach().exp()[0]
+    mean = sum(weight * gradient for weight, gradient in zip(q, gradients, strict=True))
+    (found,) = torch.autograd.grad(estimator.expected(rollout, terms).loss, rollout.logits)
+    torch.testing.assert_close(found, mean, rtol=1e-10, atol=1e-10)
+    assert not torch.allclose(found, gradients[0], rtol=1e-3)
+    twice = Problem.of(tiny_config(), batch=2)
+    both, single = twice.roll_out(), [Problem.roll_out(replace_batch(twice, b)) for b in range(2)]
+    losses = [estimator.expected(*one).loss for one in single]
+    torch.testing.assert_close(estimator.expected(*both).loss, sum(losses) / 2)
+
+
+def replace_batch(problem: Problem, scene: int) -> Problem:
+    """The same problem with one scene of its batch."""
+    noise = type(problem.noise)(problem.noise.where[scene : scene + 1], problem.noise.what[scene : scene + 1])
+    return Problem(problem.model, problem.canvas[scene : scene + 1], noise, problem.log_p)
+
+
 def test_the_perfect_baseline_of_one_decision_leaves_no_variance(tiny_config: Tiny) -> None:
     """For N = 1, b = p s(0) + (1 - p) s(1) makes both samples the exact gradient in the logit."""
     problem = Problem.of(tiny_config("model.num_steps=1"))

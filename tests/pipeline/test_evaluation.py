@@ -57,11 +57,21 @@ def test_the_bias_test_finds_a_bias() -> None:
 def test_bias_norm_takes_chance_off() -> None:
     """For vectors of mean zero the norm of the bias is far below the norm of their mean."""
     generator = torch.Generator().manual_seed(2)
-    vectors, test = torch.randn(400, 1000, generator=generator), BiasTest(400)
+    vectors, level, shifted = torch.randn(400, 1000, generator=generator), BiasTest(400), BiasTest(400)
     for vector in vectors:
-        test.add(vector)
-    assert test.norm(vectors.mean(0)) < 0.3 * float(vectors.mean(0).norm())
-    assert test.norm(vectors.mean(0) + 1) == pytest.approx(math.sqrt(1000), rel=0.05)
+        level.add(vector)
+        shifted.add(vector + 1)
+    assert level.norm() < 0.3 * float(vectors.mean(0).norm())
+    assert shifted.norm() == pytest.approx(math.sqrt(1000), rel=0.05)
+
+
+def test_a_bias_within_rounding_is_none() -> None:
+    """A shift that is certain but smaller than what float32 rounds away does not count; a larger one does."""
+    test = BiasTest(20)
+    for vector in torch.randn(20, 5, generator=torch.Generator().manual_seed(4)):
+        test.add(1 + 1e-3 * vector)
+    assert test.p_value() < 1e-3
+    assert test.p_value(rounding=3.0) > 0.99
 
 
 def test_the_bias_interval_holds_the_bias() -> None:
