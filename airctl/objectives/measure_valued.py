@@ -32,13 +32,28 @@ class MeasureValued(Estimator):
 
     def given(self, rollout: Rollout, terms: CountTerms, counts: Tensor, further: Tensor) -> Surrogate:
         """The surrogate for sampled ``counts`` [B], and ``further`` [B] had the decision that stopped gone on."""
+        loss = self._each(rollout, terms, counts, further).mean()
+        return Surrogate(loss, loss.new_zeros(()), terms.elbo.detach())
+
+    def expected(self, rollout: Rollout, terms: CountTerms) -> Surrogate:
+        """The surrogate's mean over n ~ q(n) and what would have come after it, enumerated."""
+        loss, index = terms.elbo.new_zeros(()), range(terms.log_q.shape[1])
+        q = terms.log_q.detach().exp()
+        every = [torch.full_like(q[:, 0], n, dtype=torch.long) for n in index]
+        for n in index:
+            onward = q[:, n, None] * beyond(terms, every[n])  # [B, N + 1] of both draws together
+            for m in index:
+                loss = loss + (onward[:, m] * self._each(rollout, terms, every[n], every[m])).mean()
+        return Surrogate(loss, loss.new_zeros(()), terms.elbo.detach())
+
+    def _each(self, rollout: Rollout, terms: CountTerms, counts: Tensor, further: Tensor) -> Tensor:
+        """The loss of each scene, [B]."""
         drawn, present = decisions(counts, rollout.logits.shape[1])
         f = terms.elbo_n.detach()
         continued = torch.where(present, at(f, counts)[:, None], at(f, further)[:, None])  # [B, N]
         stopped = f[:, :-1]  # z_i = 0 leaves i - 1 objects, and step i stands at index i - 1
         score = (drawn * (continued - stopped) * terms.log_q_continue.exp()).sum(1)
-        path = at(terms.log_likelihood - terms.kl, counts)
-        return Surrogate(-(path + score).mean(), terms.elbo.new_zeros(()), terms.elbo.detach())
+        return -(at(terms.log_likelihood - terms.kl, counts) + score)
 
 
 def beyond(terms: CountTerms, counts: Tensor) -> Tensor:

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from airctl.model import Rollout
 from airctl.objectives.baselines import Baseline
-from airctl.objectives.score_function import decisions, per_step_signal, sample_counts
-from airctl.objectives.terms import CountTerms, Estimator, Surrogate, at
+from airctl.objectives.score_function import ScoreFunction, decisions, per_step_signal
+from airctl.objectives.terms import CountTerms, at
 
 
 class RunningMoments(nn.Module):
@@ -45,26 +45,21 @@ class RunningMoments(nn.Module):
             self.variance.lerp_(seen.var(correction=0), 1 - self.decay)
 
 
-class NVIL(Estimator):
+class NVIL(ScoreFunction):
     """The score function, its signal centred and scaled."""
 
     def __init__(self, baseline: Baseline) -> None:
-        self.baseline, self.moments = baseline, RunningMoments()
-        self.modules = nn.ModuleDict({"baseline": baseline, "moments": self.moments})
+        super().__init__(per_step_signal, baseline)
+        self.moments = self.modules["moments"] = RunningMoments()
 
-    def __call__(self, rollout: Rollout, terms: CountTerms, generator: torch.Generator) -> Surrogate:
-        return self.given(rollout, terms, sample_counts(terms, generator))
-
-    def given(self, rollout: Rollout, terms: CountTerms, counts: Tensor) -> Surrogate:
-        """The surrogate for sampled ``counts`` [B]; with weights q(n) over all counts it can be enumerated."""
+    def _each(self, rollout: Rollout, terms: CountTerms, counts: Tensor) -> tuple[Tensor, Tensor]:
         drawn, present = decisions(counts, rollout.logits.shape[1])
         log_q = torch.where(present, terms.log_q_continue, terms.log_q_stop)
-        signal = per_step_signal(terms, counts).detach()
+        signal = self.signal(terms, counts).detach()
         baseline = self.baseline(rollout, counts)
         centred = signal - self.moments.mean - baseline
         score = (drawn * centred.detach() / self.moments.scale * log_q).sum(1)
         error = (drawn * centred.square()).sum(1) / drawn.sum(1)  # [B] mean over the decisions drawn
         path = at(terms.log_likelihood - terms.kl, counts)
-        surrogate = Surrogate(-(path + score).mean(), error.mean(), terms.elbo.detach())
         self.moments.observe(signal - baseline.detach(), drawn)
-        return surrogate
+        return -(path + score), error

@@ -61,6 +61,14 @@ def test_mean_gradient_is_the_exact_one(tiny_config: Tiny, num_steps: int) -> No
     assert (mean(torch.stack(gradients), weights) - exact).norm() < 1e-8 * exact.norm()
 
 
+def test_expected_is_the_exact_gradient(tiny_config: Tiny) -> None:
+    """For a batch: enumerated over both draws, nothing is left but the exact gradient."""
+    problem = Problem.of(tiny_config(), batch=2)
+    loss = MeasureValued().expected(*problem.roll_out()).loss
+    exact = exact_gradient(problem)
+    assert (gradient(loss, problem.parameters) - exact).norm() < 1e-8 * exact.norm()
+
+
 def test_a_mask_off_by_one_is_caught(tiny_config: Tiny) -> None:
     """Negative control: the decisions of another count move the mean gradient."""
     problem = Problem.of(tiny_config())

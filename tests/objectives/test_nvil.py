@@ -10,6 +10,7 @@ from laws import (
     Problem,
     enumerated,
     exact_gradient,
+    gradient,
     is_moved_by_the_model,
     leaks,
     learns,
@@ -94,3 +95,12 @@ def test_a_centre_near_the_signal_lowers_the_variance(tiny_config: Tiny) -> None
     off = neural(config, "previous")(rollout, torch.zeros(1)).mean() - terms.elbo.mean()
     near, far = nvil(config, -off.item(), 0.0), nvil(config, -off.item() + 300, 0.0)
     assert total_variance(*enumerated(problem, near)) < 0.5 * total_variance(*enumerated(problem, far))
+
+
+def test_expected_is_the_mean_over_every_count(tiny_config: Tiny) -> None:
+    """The enumerated surrogate has the mean gradient, scale and centre included."""
+    config = tiny_config()
+    problem, built = Problem.of(config), nvil(config, -60.0, 400.0)
+    loss = built.expected(*problem.roll_out()).loss
+    truth = mean(*enumerated(problem, built))
+    assert (gradient(loss, problem.parameters) - truth).norm() < 1e-8 * truth.norm()
