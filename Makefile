@@ -39,6 +39,7 @@ lint: setup  ## ruff and mypy
 
 bench: $(VENV)/.bench $(DATA)  ## steps per second against Pyro
 	$(BIN)/python -m benchmarks.against_pyro $(DATA) --out docs
+	$(BIN)/python -m benchmarks.floor --out docs
 
 $(VENV)/.bench: $(VENV)/.done
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
