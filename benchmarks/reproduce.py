@@ -18,6 +18,8 @@ from typing import Any
 
 from airctl.files import write_text
 from airctl.reporting import count_table, table, variance_table
+from airctl.sweep import steps_to
+from airctl.training import RunFolder
 
 FAST_SEEDS = (0, 1, 2)
 DATA_COMMAND = "airctl generate-data data/scenes.h5"
@@ -33,10 +35,9 @@ def airctl(*arguments: str) -> dict[str, Any]:
     return result
 
 
-def steps_to(run: Path, accuracy: float) -> str:
+def reached(run: Path, accuracy: float) -> str:
     """The first validated step at which the validation accuracy was reached."""
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    return next((str(r["step"]) for r in rows if (r.get("validation_accuracy") or 0) >= accuracy), "-")
+    return str(steps_to(RunFolder(run).read_metrics(), accuracy) or "-")
 
 
 def trained(data: Path, run: Path, *options: str) -> tuple[dict[str, Any], str]:
@@ -56,7 +57,7 @@ def fast(data: Path, runs: Path) -> list[str]:
         results.append(result)
         run = runs / f"fast-{seed}"
         accuracies = [f"{result[key]:.2%}" for key in ("count_accuracy", "count_accuracy_sampled")]
-        to = [steps_to(run, accuracy) for accuracy in (0.95, 0.98)]
+        to = [reached(run, accuracy) for accuracy in (0.95, 0.98)]
         fit = [f"{result['elbo']:.1f}", f"{result['mean_iou']:.3f}", f"{result['average_precision']:.3f}"]
         rows.append([str(seed), str(result["step"]), *accuracies, *fit, *to])
         lines.append(f"    {command} && airctl eval runs/fast-{seed}")
@@ -81,7 +82,7 @@ def paper(data: Path, runs: Path) -> list[str]:
         "",
         count_table(result),
         "",
-        f"Steps to 95 %: {steps_to(run, 0.95)}; to 98 %: {steps_to(run, 0.98)}.",
+        f"Steps to 95 %: {reached(run, 0.95)}; to 98 %: {reached(run, 0.98)}.",
     ]
 
 

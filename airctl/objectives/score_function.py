@@ -72,6 +72,7 @@ class ScoreFunction(Estimator):
     def given(self, rollout: Rollout, terms: CountTerms, counts: Tensor) -> Surrogate:
         """The surrogate for sampled ``counts`` [B]."""
         loss, error = self._each(rollout, terms, counts)
+        self.baseline.observe(self.signal(terms, counts).detach(), decisions(counts, rollout.logits.shape[1])[0])
         return Surrogate(loss.mean(), error.mean(), terms.elbo.detach())
 
     def expected(self, rollout: Rollout, terms: CountTerms) -> Surrogate:
@@ -90,5 +91,4 @@ class ScoreFunction(Estimator):
         score = (drawn * (signal - baseline.detach()) * log_q).sum(1)
         path = at(terms.log_likelihood - terms.kl, counts)
         error = (drawn * (signal - baseline).square()).sum(1) / drawn.sum(1)  # [B] mean over the decisions drawn
-        self.baseline.observe(signal, drawn)
         return -(path + score), error
