@@ -79,7 +79,7 @@ copy of 64 MiB at {gbytes:.0f} GB/s (read and written), both between the steps b
 GFLOP counts the matrix products and convolutions of a step, forward and backward. A step cannot be faster than its
 products at the rate of a large product; the optimiser's traffic comes on top unless it hides behind them. So no engine
 that does airctl's products in float32 could beat Pyro's step here by more than the second of these:
-airctl as it is is {median["Pyro"] / median["airctl score-function-neural"]:.1f} times as fast as Pyro with the same
+airctl now is {median["Pyro"] / median["airctl score-function-neural"]:.1f} times as fast as Pyro with the same
 estimator; at its floor it would be {median["Pyro"] / (flops["airctl score-function-neural"] / gflops / 1e6):.1f} times.
 """
     print(page)
