@@ -51,7 +51,7 @@ $(DATA): | $(VENV)/.done
 reproduce: setup $(DATA)  ## the numbers of docs/results.md (hours)
 	$(BIN)/python -m benchmarks.reproduce $(DATA)
 
-soak: setup  ## slow tests: kills, faults, whole trainings
+soak: setup  ## the tests that need MNIST or minutes
 	$(BIN)/python -m pytest -m slow
 
 clean:  ## remove the environment, caches and demo run

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
+import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from airctl.model import Rollout
 from airctl.model.priors import LatentPrior
-from airctl.objectives.terms import CountTerms
+from airctl.objectives.score_function import sample_counts
+from airctl.objectives.terms import CountTerms, Estimator, Surrogate
+
+
+class ImportanceWeighted(Estimator):
+    """An estimator that weighs K = ``copies`` roll-outs of each scene, each with a sampled count."""
+
+    def __init__(self, prior: LatentPrior, copies: int) -> None:
+        self.prior, self.copies = prior, copies
+        self.modules = nn.ModuleDict({"prior": prior})  # it has buffers, which must be where the model is
+
+    def __call__(self, rollout: Rollout, terms: CountTerms, generator: torch.Generator) -> Surrogate:
+        return self.given(rollout, terms, sample_counts(terms, generator))
+
+    @abstractmethod
+    def given(self, rollout: Rollout, terms: CountTerms, counts: Tensor) -> Surrogate:
+        """The surrogate for sampled ``counts`` [B K]."""
 
 
 def log_posterior(rollout: Rollout) -> Tensor:

@@ -13,28 +13,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from airctl.model import Rollout, paste
-from airctl.model.priors import LatentPrior
-from airctl.objectives.importance import log_posterior, log_weights
-from airctl.objectives.score_function import sample_counts
-from airctl.objectives.terms import CountTerms, Estimator, Surrogate, at, count_terms
+from airctl.objectives.importance import ImportanceWeighted, log_posterior, log_weights
+from airctl.objectives.terms import CountTerms, Surrogate, at, count_terms
 
 
-class ReweightedWakeSleep(Estimator):
+class ReweightedWakeSleep(ImportanceWeighted):
     """The two wake phases, from one set of K = ``copies`` weighted samples."""
 
     reparameterised = False
-
-    def __init__(self, prior: LatentPrior, copies: int) -> None:
-        self.prior, self.copies = prior, copies
-        self.modules = nn.ModuleDict({"prior": prior})  # it has buffers, which must be where the model is
-
-    def __call__(self, rollout: Rollout, terms: CountTerms, generator: torch.Generator) -> Surrogate:
-        return self.given(rollout, terms, sample_counts(terms, generator))
 
     def given(self, rollout: Rollout, terms: CountTerms, counts: Tensor) -> Surrogate:
         """The surrogate for sampled ``counts`` [B K]."""

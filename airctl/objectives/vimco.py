@@ -13,24 +13,15 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from airctl.model import Rollout
-from airctl.model.priors import LatentPrior
-from airctl.objectives.importance import log_weights
-from airctl.objectives.score_function import sample_counts
-from airctl.objectives.terms import CountTerms, Estimator, Surrogate, at
+from airctl.objectives.importance import ImportanceWeighted, log_weights
+from airctl.objectives.terms import CountTerms, Surrogate, at
 
 
-class VIMCO(Estimator):
+class VIMCO(ImportanceWeighted):
     """Climb the bound of K = ``copies`` importance weights."""
-
-    def __init__(self, prior: LatentPrior, copies: int) -> None:
-        self.prior, self.copies = prior, copies
-        self.modules = nn.ModuleDict({"prior": prior})  # it has buffers, which must be where the model is
-
-    def __call__(self, rollout: Rollout, terms: CountTerms, generator: torch.Generator) -> Surrogate:
-        return self.given(rollout, terms, sample_counts(terms, generator))
 
     def given(self, rollout: Rollout, terms: CountTerms, counts: Tensor) -> Surrogate:
         """The surrogate for sampled ``counts`` [B K]."""
