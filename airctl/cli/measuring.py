@@ -1,0 +1,93 @@
+"""Commands that measure a trained model."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from airctl import errors
+from airctl.cli.shell import CHECKPOINT, DEVICE, FILE, JSON, SEED, airctl, echo, say, words
+
+
+@airctl.command("eval", short_help="Count accuracy and confusion matrix of a run.")
+@click.argument("run", type=FILE)
+@click.option("--data", type=FILE, default=None, help="Another scene file than the run's own.")
+@click.option("--split", default="test", show_default=True, help="test or train.")
+@click.option("--num-steps", type=click.IntRange(1, 64), default=None, help="Steps to take; as in training by default.")
+@click.option("--min-accuracy", type=click.FloatRange(0, 1), default=0.0, help="Exit with 7 below this accuracy.")
+@CHECKPOINT
+@SEED
+@DEVICE
+@JSON
+def evaluate(run: Path, as_json: bool, **options: Any) -> None:
+    """Compare the counts of a run with the true ones (alias: eval-count).
+
+    \b
+    airctl eval runs/first
+    airctl eval runs/first --checkpoint best --min-accuracy 0.98
+    """
+    from airctl import api, reporting
+
+    result = api.evaluate(run, **options)
+    echo(result, as_json, lambda: reporting.count_table(result))
+    if not result["accurate_enough"]:
+        raise errors.AccuracyMissedError(
+            f"count accuracy {result['count_accuracy']:.4f} is below the {options['min_accuracy']:.4f} asked for"
+        )
+
+
+@airctl.command("variance-report", short_help="Variance and bias of gradient estimators.")
+@click.argument("run", type=FILE)
+@click.option("--samples", default=1000, show_default=True, type=click.IntRange(4), help="Gradients of each estimator.")
+@click.option(
+    "--estimators", default=None, metavar="A,B,C", help="all, or by default those of the report's Table 1, and exact."
+)
+@click.option("--batch", default=64, show_default=True, type=click.IntRange(1), help="Scenes of the one batch.")
+@click.option("--fit-steps", default=1000, show_default=True, type=click.IntRange(0), help="To fit a missing baseline.")
+@click.option("--checkpoints", default=None, metavar="A,B|all", help="Several of the training; 0: the untrained model.")
+@click.option("--against-report", is_flag=True, help="Show the figures of the report's Table 1 beside ours.")
+@CHECKPOINT
+@SEED
+@DEVICE
+@JSON
+def variance_report(
+    run: Path, estimators: str | None, checkpoints: str | None, samples: int, fit_steps: int, as_json: bool,
+    **options: Any,
+) -> None:  # fmt: skip
+    """Variance and bias of gradient estimators on a trained model (alias: variance).
+
+    \b
+    airctl variance-report runs/first
+    airctl variance-report runs/first --samples 200 --estimators exact,score-function
+    airctl variance-report runs/first --estimators all --checkpoints 0,500,last
+    """
+    from airctl import api, reporting
+
+    names = words(estimators) or list(api.TABLE_1)
+    with tqdm(total=samples, unit="sample", file=sys.stderr, disable=as_json, dynamic_ncols=True) as bar:
+
+        def reached(step: int) -> None:
+            bar.reset()
+            bar.set_description(f"step {step}")
+
+        def fitting(name: str, step: int) -> None:
+            bar.set_postfix_str(f"fitting the baseline of {name}: {step}/{fit_steps}")
+
+        def sampled(done: int) -> None:
+            if done == 1:
+                bar.reset()  # so that the time left is that of samples alone
+                bar.set_postfix_str("")
+            bar.update(done - bar.n)
+
+        result = api.measure_variance(
+            run, samples=samples, estimators=names, checkpoints=words(checkpoints), fit_steps=fit_steps,
+            on_checkpoint=reached, on_fit=fitting, on_sample=sampled, **options,
+        )  # fmt: skip
+    echo(result, as_json, lambda: reporting.variance_table(result))
+    if result["stopped_by"] is not None:
+        say(f"stopped; {run / 'variance.json'} keeps what was measured")
+        sys.exit(128 + result["stopped_by"])

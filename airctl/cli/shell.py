@@ -1,0 +1,83 @@
+"""What every command shares: the group, its errors and exit codes, the options that recur, how results are told."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import click
+from tqdm import tqdm
+
+from airctl import _version, errors
+
+FILE = click.Path(path_type=Path)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+CHECKPOINT = click.option("--checkpoint", default="last", show_default=True, help="last, best or a step.")
+SEED = click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+
+
+class Commands(click.Group):
+    """Answers a misspelt command with the nearest one, and takes the aliases."""
+
+    aliases: ClassVar = {"eval-count": "eval", "variance": "variance-report"}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which one needs them, not by the alphabet."""
+        return list(self.commands)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        return super().get_command(ctx, self.aliases.get(name, name))
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        known = [*self.commands, *self.aliases]
+        if args and args[0] not in known and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], known, n=1)
+            ctx.fail(f"there is no command {args[0]!r}" + (f": did you mean {near[0]!r}?" if near else "."))
+        return super().resolve_command(ctx, args)
+
+
+def say(message: str) -> None:
+    """A message for the person, on stderr and clear of the progress bar."""
+    tqdm.write(message, file=sys.stderr)
+
+
+def main() -> None:
+    """Run the command line; a user's error is one sentence and its exit code, never a traceback."""
+    try:
+        sys.exit(airctl.main(prog_name="airctl", standalone_mode=False) or 0)
+    except errors.AirctlError as error:
+        say(f"airctl: {error}")
+        sys.exit(error.exit_code)
+    except click.exceptions.Abort:
+        say("airctl: stopped")
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(_version.__version__, "-V", "--version")
+def airctl() -> None:
+    """Train and evaluate AIR (Attend, Infer, Repeat): find, count and draw objects without labels.
+
+    \b
+    airctl generate-data scenes.h5
+    airctl train scenes.h5 --run runs/first
+    airctl eval runs/first
+    """
+
+
+def words(text: str | None) -> list[str]:
+    """The words of a comma-separated option."""
+    return [word.strip() for word in text.split(",") if word.strip()] if text else []
+
+
+def echo(result: dict[str, Any], as_json: bool, text: Callable[[], str]) -> None:
+    """The result on stdout: as JSON, or as ``text`` says it."""
+    click.echo(json.dumps(result) if as_json else text())

@@ -1,0 +1,122 @@
+"""Commands that train."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from airctl import config
+from airctl.cli.shell import DEVICE, FILE, JSON, airctl, echo, say
+
+
+@airctl.command(short_help="Train a model; stop and resume it without a trace.")
+@click.argument("data", type=FILE, metavar="DATA.h5")
+@click.option("--run", type=FILE, required=True, help="Folder to write to.")
+@click.option("--preset", default=None, help="fast (default), paper or report-2019.")
+@click.option("--estimator", default=None, help="Gradient estimator of the count.")
+@click.option("--steps", type=int, default=None, help="Training steps.")
+@click.option("--seed", type=int, default=None, help="Of weights, order and noise.")
+@click.option("--config", "config_file", type=FILE, default=None, help="A TOML file over the preset.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Such as model.hidden=512; repeatable.")
+@click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
+@click.option("--threads", type=click.IntRange(1, 1024), default=None, help="CPU threads; 2 by default.")
+@DEVICE
+@JSON
+def train(
+    data: Path, run: Path, preset: str | None, config_file: Path | None, resume: bool, threads: int | None,
+    device: str, as_json: bool, **overrides: Any,
+) -> None:  # fmt: skip
+    """Train a model; Ctrl-C saves, --resume goes on as if nothing had happened.
+
+    \b
+    airctl train scenes.h5 --run runs/first
+    airctl train scenes.h5 --run runs/paper --preset paper --set train.batch=32
+    """
+    resolved = _resolve(preset, config_file, **overrides)
+    from airctl import training
+
+    with contextlib.ExitStack() as stack:
+        bar: tqdm[Any] | None = None
+
+        def show(progress: training.Progress) -> None:
+            nonlocal bar
+            if bar is None:  # drawn with the first step, so that a refusal stands alone
+                first, unit = progress.step - 1, "step"
+                bar = tqdm(total=progress.steps, initial=first, unit=unit, disable=as_json, dynamic_ncols=True)
+                stack.enter_context(bar)
+            accuracy = progress.validation_accuracy
+            counted = "-" if accuracy is None else f"{accuracy:.2%}"
+            bar.set_postfix_str(f"ELBO {progress.elbo:.1f}, counts right {counted}", refresh=False)
+            bar.update(progress.step - bar.n)
+
+        result = training.train(
+            data, run, resolved, resume=resume, device=device, threads=threads, command=["airctl", *sys.argv[1:]],
+            on_progress=show, say=say,
+        )  # fmt: skip
+    values = {
+        "run": result.run,
+        "steps": result.steps,
+        "seconds": round(result.seconds, 1),
+        "validation_accuracy": result.validation_accuracy,
+    }
+
+    def line() -> str:
+        accuracy = result.validation_accuracy
+        counted = "" if accuracy is None else f", counts right in {accuracy:.2%} of the validation scenes"
+        return f"{result.run}: {result.steps} steps{counted}"
+
+    echo(values, as_json, line)
+    if result.stopped_by is not None:
+        say("stopped and saved: the same command with --resume goes on")
+        sys.exit(128 + result.stopped_by)
+
+
+@airctl.command(
+    short_help="Several runs of one recipe and one table.",
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+)
+@click.argument("data", type=FILE, metavar="DATA.h5")
+@click.option("--run", type=FILE, required=True, help="Folder for the runs and the table.")
+@click.option("--seeds", default="0..9", show_default=True, help="Such as 0..9 or 1,5,8.")
+@click.option("--vary", multiple=True, metavar="KEY=V1,V2", help="Config values to try, each with every seed.")
+@click.option("--jobs", type=click.IntRange(1, 1024), default=None, help="Processes at once; one a core by default.")
+@click.option("--split", default="validation", show_default=True, help="validation, or test for the last word.")
+@JSON
+@click.pass_context
+def sweep(
+    ctx: click.Context, data: Path, run: Path, seeds: str, vary: tuple[str, ...], as_json: bool, **options: Any
+) -> None:
+    """Train several seeds and tell mean, worst and success rate over ALL runs; other options go to train.
+
+    \b
+    airctl sweep scenes.h5 --run runs/sweep --seeds 0..4
+    airctl sweep scenes.h5 --run runs/lr --seeds 0..2 --vary optimiser.lr=1e-3,2e-3 --steps 1500
+    """
+    from airctl import reporting
+    from airctl.sweep import parse_seeds, parse_variations
+    from airctl.sweep import sweep as run_sweep
+
+    result = run_sweep(
+        data, run, parse_seeds(seeds), options=ctx.args, variations=parse_variations(vary), say=say, **options
+    )
+    echo(result, as_json, lambda: reporting.sweep_table(result))
+
+
+def _resolve(
+    preset: str | None, file: Path | None, estimator: str | None, steps: int | None, seed: int | None,
+    settings: tuple[str, ...],
+) -> config.Config:  # fmt: skip
+    """Preset, then TOML file, then --set, then the options of their own; checked before anything is loaded."""
+    base = config.preset(preset) if preset else None
+    resolved = config.load(file, base) if file else base or config.preset("fast")
+    named = {"objective.estimator": estimator, "train.steps": steps, "train.seed": seed}
+    resolved = config.override(resolved, [*settings, *(f"{k}={v}" for k, v in named.items() if v is not None)])
+    from airctl.objectives import require_known
+
+    require_known(resolved.objective.estimator)
+    return resolved
