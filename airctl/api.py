@@ -14,7 +14,7 @@ from torch import Tensor
 from airctl import scenes
 from airctl.config import Config
 from airctl.errors import ConfigError
-from airctl.evaluation import evaluate_boxes, evaluate_counts, fit_baseline
+from airctl.evaluation import evaluate_boxes, evaluate_counts, find, fit_baseline, outcomes, shares
 from airctl.evaluation import measure_variance as measure
 from airctl.evaluation.counts import rollouts
 from airctl.evaluation.variance import parameter_groups
@@ -83,12 +83,14 @@ def evaluate(
     ``min_accuracy`` was reached.
     """
     loaded = load(run, checkpoint, device)
-    path, images, found = _scenes_for(loaded, data, split)
-    log_p = loaded.log_p(num_steps)
-    report = evaluate_counts(loaded.model, images, found.counts, log_p, generator(seed, "evaluate", 0, loaded.device))
-    boxes_report = evaluate_boxes(loaded.model, images, found.boxes, log_p)
+    path, images, true = _scenes_for(loaded, data, split)
+    model, log_p = loaded.model, loaded.log_p(num_steps)
+    found = find(model, images, log_p)
+    noise = generator(seed, "evaluate", 0, loaded.device)
+    report = evaluate_counts(model, images, found.counts, true.counts, log_p, noise)
+    named = outcomes(found, true.images, true.boxes)
     result = {"run": str(run), "data": str(path), "split": split, "step": loaded.step, "seed": seed, **asdict(report)}
-    result |= asdict(boxes_report)
+    result |= {**asdict(evaluate_boxes(found, true.boxes)), "outcomes": shares(named)}
     result["accurate_enough"] = report.count_accuracy >= min_accuracy
     loaded.folder.write_json("eval.json", result)
     write_text(loaded.folder.path / "eval.md", count_table(result) + "\n")

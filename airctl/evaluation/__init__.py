@@ -1,16 +1,22 @@
 """What a model is worth: counts, and how well its gradient behaves. Models and arrays in, numbers out; no paths."""
 
 from airctl.evaluation.counts import CountReport, evaluate_counts, infer_counts
-from airctl.evaluation.detection import DetectionReport, evaluate_boxes
+from airctl.evaluation.detection import DetectionReport, Found, evaluate_boxes, find
+from airctl.evaluation.failures import OUTCOMES, outcomes, shares
 from airctl.evaluation.variance import EstimatorReport, fit_baseline, measure_variance
 
 __all__ = [
+    "OUTCOMES",
     "CountReport",
     "DetectionReport",
     "EstimatorReport",
+    "Found",
     "evaluate_boxes",
     "evaluate_counts",
+    "find",
     "fit_baseline",
     "infer_counts",
     "measure_variance",
+    "outcomes",
+    "shares",
 ]

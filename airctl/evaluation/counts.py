@@ -59,14 +59,18 @@ def sample_counts(model: AIR, images: Tensor, log_p: Tensor, generator: torch.Ge
 
 
 def evaluate_counts(
-    model: AIR, images: Tensor, true_counts: np.ndarray, log_p: Tensor, generator: torch.Generator
+    model: AIR,
+    images: Tensor,
+    inferred: np.ndarray,
+    true_counts: np.ndarray,
+    log_p: Tensor,
+    generator: torch.Generator,
 ) -> CountReport:
-    """Count the scenes ``images`` (uint8 [S, D, D]) and compare with ``true_counts`` [S].
+    """Compare the ``inferred`` counts [S] of the scenes ``images`` (uint8 [S, D, D]) with ``true_counts`` [S].
 
-    The ELBO is a one-sample estimate from the same pass as the sampled counts, so it is unbiased; ``log_p`` [N + 1]
-    is the count prior, and its length says how many steps to take.
+    The ELBO is a one-sample estimate from the pass that samples a count for each scene, so it is unbiased; ``log_p``
+    [N + 1] is the count prior, and its length says how many steps to take.
     """
-    inferred = infer_counts(model, images, log_p)[0].cpu().numpy()
     sampled, elbo = sample_counts(model, images, log_p, generator)
     true = true_counts.astype(np.int64)
     size = max(int(true.max(initial=0)) + 1, len(log_p))

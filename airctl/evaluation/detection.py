@@ -1,4 +1,4 @@
-"""How well the inferred boxes fit the true ones: mean IoU, and average precision at an IoU of 0.5.
+"""What a model finds in scenes, and how well its boxes fit the true ones: mean IoU, average precision at IoU 0.5.
 
 AIR has no notion of a tight box: its glimpse is a square somewhat larger than the object. What is compared is the box
 of the ink that a step draws, as the true box is that of the digit's ink.
@@ -13,9 +13,21 @@ import torch
 from torch import Tensor
 
 from airctl.evaluation.counts import rollouts
-from airctl.model import AIR
+from airctl.model import AIR, Rollout, boxes
+from airctl.objectives import CountTerms
 
 INK = 0.1  # a drawn pixel brighter than this is ink; chosen on validation scenes (docs/experiments.md)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a model finds in S scenes at the posterior means; of the N steps the first ``counts`` are taken."""
+
+    counts: np.ndarray  # [S] the most probable count
+    boxes: np.ndarray  # [S, N, 4] of the ink that each step draws, pixels
+    glimpses: np.ndarray  # [S, N, 4] edges of each step's glimpse, pixels; they may leave the canvas
+    present: np.ndarray  # [S, N] q(z_pres = 1), for step i together with all before it
+    drawn: np.ndarray  # uint8 [S, D, D] the reconstruction with that count
 
 
 @dataclass(frozen=True)
@@ -40,13 +52,22 @@ def ink_boxes(pasted: Tensor, threshold: float = INK) -> Tensor:
     return torch.stack([x0, y0, x1, y1], -1)
 
 
-def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Intersection over union of boxes ``a`` [A, 4] with ``b`` [B, 4], [A, B]."""
+def shared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The area that each of the boxes ``a`` [A, 4] has in common with each of ``b`` [B, 4], [A, B]."""
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    inside = np.prod(np.clip(high - low, 0, None), -1).astype(float)
-    areas = [np.prod(boxes[:, 2:] - boxes[:, :2], -1) for boxes in (a, b)]
-    union = areas[0][:, None] + areas[1][None] - inside
+    return np.prod(np.clip(high - low, 0, None), -1).astype(float)
+
+
+def area(a: np.ndarray) -> np.ndarray:
+    """The areas of boxes ``a`` [A, 4], [A]."""
+    return np.prod(a[:, 2:] - a[:, :2], -1)
+
+
+def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Intersection over union of boxes ``a`` [A, 4] with ``b`` [B, 4], [A, B]."""
+    inside = shared(a, b)
+    union = area(a)[:, None] + area(b)[None] - inside
     return np.divide(inside, union, out=np.zeros_like(inside), where=union > 0)
 
 
@@ -69,27 +90,45 @@ def average_precision(scores: np.ndarray, right: np.ndarray, objects: int) -> fl
     return float((envelope * right[order]).sum() / max(1, objects))
 
 
-def evaluate_boxes(model: AIR, images: Tensor, true_boxes: np.ndarray, log_p: Tensor) -> DetectionReport:
-    """Find boxes in ``images`` (uint8 [S, D, D]) and compare with ``true_boxes`` [S, M, 4], padded with -1.
+def found_in(rollout: Rollout, terms: CountTerms) -> Found:
+    """What one roll-out at the posterior means finds."""
+    counts = terms.log_q.argmax(1)
+    drawn = rollout.canvases[torch.arange(len(counts), device=counts.device), counts]
+    return Found(
+        counts=counts.cpu().numpy(),
+        boxes=ink_boxes(rollout.pasted).cpu().numpy(),
+        glimpses=boxes(rollout.z_where, rollout.canvas.shape[-1]).cpu().numpy(),
+        present=terms.log_q_continue.cumsum(1).exp().cpu().numpy(),
+        drawn=(drawn.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy(),
+    )
+
+
+def find(model: AIR, images: Tensor, log_p: Tensor) -> Found:
+    """What the model finds in ``images`` (uint8 [S, D, D]), taking N steps for a count prior ``log_p`` [N + 1]."""
+    passes = rollouts(model, images, log_p, lambda batch: model.mean_noise(batch, len(log_p) - 1))
+    parts = [vars(found_in(rollout, terms)) for rollout, terms in passes]
+    return Found(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+
+
+def there(true_boxes: np.ndarray) -> np.ndarray:
+    """The true boxes of one scene without their padding, [M, 4] -> [m, 4]."""
+    return true_boxes[true_boxes[:, 2] > true_boxes[:, 0]]
+
+
+def evaluate_boxes(found: Found, true_boxes: np.ndarray) -> DetectionReport:
+    """Compare the boxes that were found with ``true_boxes`` [S, M, 4], padded with -1.
 
     As many boxes a scene as its most probable count; a box's score is q(z_pres = 1) of its step.
     """
-    num_steps = len(log_p) - 1
     ious: list[float] = []
     scores: list[float] = []
     right: list[bool] = []
-    start = 0
-    for rollout, terms in rollouts(model, images, log_p, lambda batch: model.mean_noise(batch, num_steps)):
-        found = ink_boxes(rollout.pasted).cpu().numpy()
-        present = terms.log_q_continue.cumsum(1).exp().cpu().numpy()
-        for scene, count in enumerate(terms.log_q.argmax(1).tolist()):
-            true = true_boxes[start + scene]
-            true = true[true[:, 2] > true[:, 0]]
-            overlaps = iou(found[scene, :count], true)
-            matched = {row: overlaps[row, column] for row, column in match(overlaps)}
-            ious += [*matched.values(), *[0.0] * (len(true) - len(matched))]
-            scores += present[scene, :count].tolist()
-            right += [bool(matched.get(row, 0.0) >= 0.5) for row in range(count)]
-        start += len(found)
+    for scene, count in enumerate(found.counts.tolist()):
+        true = there(true_boxes[scene])
+        overlaps = iou(found.boxes[scene, :count], true)
+        matched = {row: overlaps[row, column] for row, column in match(overlaps)}
+        ious += [*matched.values(), *[0.0] * (len(true) - len(matched))]
+        scores += found.present[scene, :count].tolist()
+        right += [bool(matched.get(row, 0.0) >= 0.5) for row in range(count)]
     mean = float(np.mean(ious)) if ious else float("nan")
     return DetectionReport(mean, average_precision(np.array(scores), np.array(right, bool), len(ious)), len(ious))

@@ -32,8 +32,15 @@ def count_table(result: dict[str, Any]) -> str:
         f"count accuracy {result['count_accuracy']:.2%} +- {result['standard_error']:.2%} on {result['scenes']} scenes "
         f"(one posterior sample {result['count_accuracy_sampled']:.2%}), ELBO {result['elbo']:.1f} nats a scene;\n"
         f"boxes: mean IoU {result['mean_iou']:.3f}, average precision at IoU 0.5 {result['average_precision']:.3f} "
-        f"({result['objects']} objects)"
+        f"({result['objects']} objects)\n\n"
+        f"{outcome_table(result)}"
     )
+
+
+def outcome_table(result: dict[str, Any]) -> str:
+    """The share of each outcome: right, or one of the failures named in Figure 2 of the report."""
+    rows = [[name, str(round(share * result["scenes"])), f"{share:.2%}"] for name, share in result["outcomes"].items()]
+    return table(["outcome", "scenes", "share"], rows)
 
 
 def sweep_table(result: dict[str, Any]) -> str:
