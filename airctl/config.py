@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from airctl.errors import ConfigError, InputFileError
+from airctl.files import read_small
 
 
 def _choice(default: str, *others: str) -> Any:
@@ -167,10 +168,8 @@ def override(config: Config, settings: Iterable[str]) -> Config:
 def load(path: Path, base: Config | None = None) -> Config:
     """Read a TOML config over ``base`` (by default, over the preset that the file names)."""
     try:
-        if path.stat().st_size > 1 << 20:
-            raise InputFileError(f"{path} is too large for a config: expected a short TOML file")
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        values = tomllib.loads(read_small(path).decode("utf-8"))
+    except (ValueError, RecursionError, InputFileError) as error:
         raise InputFileError(f"{path} cannot be read as a TOML config: {error}") from error
     name = values.pop("preset", base.preset if base else "fast")
     try:

@@ -17,7 +17,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_version": set(),
     "errors": set(),
     "files": {"errors"},
-    "config": {"errors"},
+    "config": {"errors", "files"},
     "scenes": {"config", "errors", "files", "_version"},
     "model": {"config", "errors"},
     "objectives": {"model", "config", "errors"},

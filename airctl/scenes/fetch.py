@@ -26,8 +26,8 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from airctl.errors import AirctlError
-from airctl.files import atomic_path
-from airctl.scenes.idx import is_regular, read_at_most
+from airctl.files import is_regular, write_bytes
+from airctl.scenes.idx import read_at_most
 
 Say = Callable[[str], None]
 
@@ -85,7 +85,7 @@ def fetch_mnist(folder: Path, say: Say) -> None:
             say(f"that did not work: {error}")
             continue
         for filename, data in files.items():
-            _store(folder / filename, data)
+            write_bytes(folder / filename, data)
         say(f"MNIST was fetched from {title} into {folder}, its sha256 checked")
         return
     raise AirctlError(
@@ -108,16 +108,8 @@ def fetch_mnist_5k(folder: Path, say: Say) -> None:
         raise AirctlError(
             f"could not fetch {MNIST_5K_NAME} ({error}): put it into {folder}, or use --digits font"
         ) from error
-    _store(folder / MNIST_5K_NAME, data)
+    write_bytes(folder / MNIST_5K_NAME, data)
     say(f"the digits were fetched into {folder / MNIST_5K_NAME}, their sha256 checked")
-
-
-def _store(path: Path, data: bytes) -> None:
-    try:
-        with atomic_path(path) as part:
-            part.write_bytes(data)
-    except (OSError, ValueError) as error:
-        raise AirctlError(f"could not write {path} ({error}): choose another folder for the digits") from error
 
 
 def _check(data: bytes, sha256: str, what: str) -> None:

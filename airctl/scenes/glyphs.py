@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from airctl.errors import ConfigError, InputFileError
-from airctl.files import sha256_of
+from airctl.files import is_regular, sha256_of
 from airctl.scenes.fetch import (
     MNIST_5K_NAME,
     MNIST_5K_SHA256,
@@ -26,7 +26,7 @@ from airctl.scenes.fetch import (
     find_idx,
 )
 from airctl.scenes.font import draw_digits
-from airctl.scenes.idx import array_of, is_regular, read_idx_content
+from airctl.scenes.idx import array_of, read_idx_content
 from airctl.scenes.sources import Images, checked, read_idx_pair, read_source
 
 FONT_TRAIN, FONT_TEST = 4000, 1000

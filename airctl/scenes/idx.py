@@ -16,6 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from airctl.errors import InputFileError
+from airctl.files import is_regular
 
 MAX_BYTES = 2**30
 # Deflate packs at most about 1032 : 1, so a larger promise is a lie and is refused before it is believed.
@@ -59,14 +60,6 @@ def read_idx_content(path: Path, ndim: int | None = None) -> bytes:
             return _read_checked(raw, path, ndim, packed)
     except (OSError, EOFError, zlib.error) as error:
         raise InputFileError(f"{path}: damaged or unreadable ({error}), expected a whole IDX file") from error
-
-
-def is_regular(path: Path) -> bool:
-    """Whether a file is there that can be opened without waiting for ever; False for names no file can have."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
 
 
 def _read_checked(stream: Readable, path: Path, ndim: int | None, packed: bool) -> bytes:

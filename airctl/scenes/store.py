@@ -23,7 +23,7 @@ import numpy as np
 
 from airctl._version import __version__
 from airctl.errors import AirctlError, ConfigError, InputFileError
-from airctl.files import atomic_path
+from airctl.files import is_regular, write_bytes
 from airctl.scenes.compose import (
     MAX_CANVAS,
     MAX_IMAGE_BYTES,
@@ -34,7 +34,7 @@ from airctl.scenes.compose import (
     SceneSplit,
 )
 from airctl.scenes.glyphs import Glyphs, sha256_of_arrays
-from airctl.scenes.idx import MAX_DEFLATE_RATIO, is_regular
+from airctl.scenes.idx import MAX_DEFLATE_RATIO
 
 SCHEMA = 1
 SPLITS = ("train", "test")
@@ -87,8 +87,7 @@ def write_scenes(path: Path, spec: SceneSpec, glyphs: Glyphs, train: SceneSplit,
         for name, split in zip(SPLITS, (train, test), strict=True):
             if len(split.counts):
                 _write_split(file.create_group(name), split)
-    with atomic_path(path) as part, open(part, "wb") as stream:
-        stream.write(buffer.getbuffer())
+    write_bytes(path, buffer.getbuffer())
 
 
 def _attributes(spec: SceneSpec, glyphs: Glyphs) -> dict[str, Attribute]:

@@ -1,30 +1,33 @@
 """Checkpoints: weights and optimiser state as safetensors, the rest as JSON, a manifest with every sha256.
 
-A checkpoint is a folder ``step_00001000`` that appears by one rename, after all that it holds is on the disk. Nothing
-here unpickles. A damaged checkpoint is never loaded and never deleted: it is set aside under a name that says so.
+A checkpoint is a folder ``step_00001000`` that appears by one rename, after all that it holds is on the disk, and that
+goes by one. Nothing here unpickles. A damaged checkpoint is never loaded and never deleted: it is set aside under a
+name that says so.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as tensors_as_bytes
 from torch import Tensor, nn
 
 from airctl.errors import ConfigError, InputFileError
-from airctl.files import sha256_of, storage_errors, sync, write_text
+from airctl.files import is_regular, make_folder, put, read_small, sha256_of, storage_errors, sync, write_text
 
 TENSORS = ("model.safetensors", "optimizer.safetensors")
 FILES = (*TENSORS, "state.json")
-_SMALL = 1 << 20  # no JSON of a checkpoint is larger
+_SMALL = 1 << 20  # no JSON of a checkpoint is larger, nor what a safetensors file holds beside its numbers
 
 
 def save(
@@ -32,24 +35,29 @@ def save(
 ) -> Path:
     """Write checkpoint ``folder/step_XXXXXXXX`` whole or not at all, and return its path.
 
-    A checkpoint of the same step is replaced: it holds the same bytes unless it was damaged.
+    One of the same step that is there is never touched before the new one is on the disk: if it holds the same bytes it
+    stays, and if not it is set aside.
     """
-    final = folder / f"step_{step:08d}"
-    part = folder / f"{final.name}.part"
+    final = path_of(folder, step)
+    part = _part(final)
+    contents = {
+        TENSORS[0]: tensors_as_bytes(_tensors(modules)),
+        TENSORS[1]: tensors_as_bytes(_optimizer_tensors(modules, optimizer)),
+        "state.json": _dumps({"step": step, **state}).encode(),
+    }
+    files = {name: {"bytes": len(b), "sha256": hashlib.sha256(b).hexdigest()} for name, b in contents.items()}
     with storage_errors(final):
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        save_file(_tensors(modules), part / TENSORS[0])
-        save_file(_optimizer_tensors(modules, optimizer), part / TENSORS[1])
-        (part / "state.json").write_text(_dumps({"step": step, **state}), encoding="utf-8")
-        manifest = {name: {"bytes": (part / name).stat().st_size, "sha256": sha256_of(part / name)} for name in FILES}
-        for name in FILES:
-            sync(part / name)
-        (part / "manifest.json").write_text(_dumps({"files": manifest}), encoding="utf-8")
-        sync(part / "manifest.json")
+        make_folder(folder)
+        _remove(part)
+        part.mkdir()
+        for name, content in (contents | {"manifest.json": _dumps({"files": files}).encode()}).items():
+            put(part / name, content)
         sync(part)
         if final.exists():
-            shutil.rmtree(final)
+            if _is_whole(final) and _read_json(final / "manifest.json") == {"files": files}:
+                _remove(part)
+                return final
+            os.replace(final, _free_name(folder / f"replaced_{final.name}"))
         os.replace(part, final)
         sync(folder)
     return final
@@ -62,8 +70,8 @@ def load(checkpoint: Path, modules: nn.Module, optimizer: torch.optim.Optimizer 
     """
     verify(checkpoint)
     state = _read_json(checkpoint / "state.json")
-    if type(state.get("step")) is not int:
-        raise InputFileError(f"{checkpoint / 'state.json'} does not say its step")
+    if type(state.get("step")) is not int or state["step"] != step_of(checkpoint):
+        raise InputFileError(f"{checkpoint / 'state.json'} is not of the step that the folder's name says")
     weights = _read_tensors(checkpoint / TENSORS[0], _tensors(modules))
     if optimizer is not None:
         _load_optimizer(modules, optimizer, checkpoint / TENSORS[1], fresh=state["step"] == 0)
@@ -80,19 +88,22 @@ def verify(checkpoint: Path) -> None:
         raise InputFileError(f"{checkpoint / 'manifest.json'} does not list {', '.join(FILES)}")
     for name in FILES:
         path, entry = checkpoint / name, files[name]
-        if path.is_symlink() or not path.is_file():
+        if path.is_symlink() or not is_regular(path):
             raise InputFileError(f"{path} is missing: the checkpoint is damaged")
-        if not isinstance(entry, dict) or entry.get("bytes") != path.stat().st_size:
-            raise InputFileError(f"{path} has not the size that its manifest says: the checkpoint is damaged")
-        if entry.get("sha256") != sha256_of(path):
-            raise InputFileError(f"{path} has not the sha256 that its manifest says: the checkpoint is damaged")
+        try:
+            if not isinstance(entry, dict) or entry.get("bytes") != path.stat().st_size:
+                raise InputFileError(f"{path} has not the size that its manifest says: the checkpoint is damaged")
+            if entry.get("sha256") != sha256_of(path):
+                raise InputFileError(f"{path} has not the sha256 that its manifest says: the checkpoint is damaged")
+        except OSError as error:
+            raise InputFileError(f"{path} cannot be read ({error.strerror}): the checkpoint is damaged") from error
 
 
 def steps(folder: Path) -> list[int]:
     """The steps of the checkpoints in ``folder``, rising; whether they are whole is not looked at."""
     if not folder.is_dir():
         return []
-    return sorted(int(m[1]) for entry in folder.iterdir() if (m := re.fullmatch(r"step_(\d{8,12})", entry.name)))
+    return sorted(int(m[1]) for entry in folder.iterdir() if (m := re.fullmatch(r"step_([0-9]{8,12})", entry.name)))
 
 
 def path_of(folder: Path, step: int) -> Path:
@@ -114,7 +125,8 @@ def newest_valid(folder: Path) -> tuple[Path | None, list[str]]:
             verify(checkpoint)
         except InputFileError as error:
             aside = _free_name(folder / f"damaged_{checkpoint.name}")
-            os.replace(checkpoint, aside)
+            with storage_errors(aside):
+                os.replace(checkpoint, aside)
             told.append(f"{error}; it was set aside as {aside.name}")
         else:
             return checkpoint, told
@@ -123,20 +135,17 @@ def newest_valid(folder: Path) -> tuple[Path | None, list[str]]:
 
 def point(folder: Path, name: str, step: int) -> None:
     """Let ``folder/name`` (``last`` or ``best``) name the checkpoint of ``step``."""
-    write_text(folder / name, f"{path_of(folder, step).name}\n")
+    if _pointed(folder / name) != step:
+        write_text(folder / name, f"{path_of(folder, step).name}\n")
 
 
 def resolve(folder: Path, which: str) -> Path:
     """The path of checkpoint ``which``: ``last``, ``best`` or a step; ``ConfigError`` tells which there are."""
     known = steps(folder)
     if which in ("last", "best"):
-        try:
-            with open(folder / which, encoding="utf-8") as pointer:
-                named = re.fullmatch(r"step_(\d{8,12})", pointer.read(64).strip())
-        except (OSError, UnicodeDecodeError):
-            named = None
-        if named and int(named[1]) in known:
-            return path_of(folder, int(named[1]))
+        named = _pointed(folder / which)
+        if named is not None and named in known:
+            return path_of(folder, named)
         if which == "last" and known:
             return path_of(folder, known[-1])
     elif re.fullmatch(r"[0-9]{1,12}", which) and int(which) in known:
@@ -145,16 +154,52 @@ def resolve(folder: Path, which: str) -> Path:
     raise ConfigError(f"{folder} has no checkpoint {which!r}: {there}")
 
 
-def prune(folder: Path, keep: set[int]) -> None:
-    """Delete the checkpoints whose step is not in ``keep``."""
-    for step in steps(folder):
-        if step not in keep:
-            shutil.rmtree(path_of(folder, step), ignore_errors=True)
+def prune(folder: Path, keep: Collection[int | None]) -> None:
+    """Delete the checkpoints whose step is not in ``keep``, and what killed processes left half done.
+
+    A checkpoint loses its name before it loses its first file, so that half of one never passes for one.
+    """
+    with storage_errors(folder):
+        for step in set(steps(folder)).difference(keep):
+            checkpoint = path_of(folder, step)
+            _remove(_part(checkpoint))
+            os.replace(checkpoint, _part(checkpoint))
+        for rest in folder.glob("*.part"):
+            _remove(rest)
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
+
+
+def _remove(path: Path) -> None:
+    """Delete a folder or a file if it is there, and of a link nothing but the link."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        verify(checkpoint)
+    except InputFileError:
+        return False
+    return True
+
+
+def _pointed(pointer: Path) -> int | None:
+    """The step that ``last`` or ``best`` names; None for whatever is no such name."""
+    try:
+        named = re.fullmatch(rb"step_([0-9]{8,12})\s*", read_small(pointer, 64))
+    except InputFileError:
+        return None
+    return int(named[1]) if named else None
 
 
 def _free_name(path: Path) -> Path:
     number, free = 1, path
-    while free.exists():
+    while free.exists() or free.is_symlink():
         number, free = number + 1, path.with_name(f"{path.name}_{number}")
     return free
 
@@ -188,6 +233,8 @@ def _load_optimizer(modules: nn.Module, optimizer: torch.optim.Optimizer, path: 
 
 
 def _read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    if path.stat().st_size > _SMALL + sum(tensor.nbytes for tensor in expected.values()):
+        raise InputFileError(f"{path} does not fit the run's config: it is larger than its tensors")
     try:
         tensors: dict[str, Tensor] = load_file(path)
     except (OSError, SafetensorError, ValueError, KeyError) as error:
@@ -202,12 +249,8 @@ def _read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tenso
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        with open(path, "rb") as stream:
-            text = stream.read(_SMALL + 1)
-        if len(text) > _SMALL:
-            raise InputFileError(f"{path} is too large: expected a short JSON file")
-        value = json.loads(text)
-    except (OSError, ValueError, RecursionError) as error:
+        value = json.loads(read_small(path, _SMALL))
+    except (ValueError, RecursionError, InputFileError) as error:
         raise InputFileError(f"{path} cannot be read as JSON: the checkpoint is damaged ({error})") from error
     if not isinstance(value, dict):
         raise InputFileError(f"{path} does not hold a JSON object: the checkpoint is damaged")

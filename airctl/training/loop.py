@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from airctl import scenes
 from airctl.config import Config
-from airctl.errors import ConfigError, NotFiniteError
+from airctl.errors import ConfigError, InputFileError, NotFiniteError
 from airctl.evaluation.counts import infer_counts
 from airctl.files import sha256_of
 from airctl.model import AIR, continuing_at, truncated_geometric
@@ -256,15 +256,20 @@ class _Session:
         return {"validation_accuracy": accuracy, "validation_elbo": elbo.mean().item()}
 
     def _save(self) -> None:
+        self.folder.sync_metrics()
+        learner, state = self.learner, self.state
+        checkpoint.save(self.folder.checkpoints, state.step, learner.modules, learner.optimizer, asdict(state))
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Let ``last`` and ``best`` name what the state says, and delete what is neither new nor chosen."""
         folder, settings, state = self.folder.checkpoints, self.config.train, self.state
-        checkpoint.save(folder, state.step, self.learner.modules, self.learner.optimizer, asdict(state))
-        checkpoint.point(folder, "last", state.step)
-        if state.best_step == state.step:
-            checkpoint.point(folder, "best", state.step)
         there = checkpoint.steps(folder)
-        keep = set(there[-settings.keep_last :]) | {0}
+        checkpoint.point(folder, "last", state.step)
+        if state.best_step in there:
+            checkpoint.point(folder, "best", state.best_step)
+        keep = {0, state.best_step, *there[-settings.keep_last :]}
         keep |= {step for step in there if settings.keep_every and step % settings.keep_every == 0}
-        keep |= {checkpoint.step_of(checkpoint.resolve(folder, "best"))} if (folder / "best").exists() else set()
         checkpoint.prune(folder, keep)
 
     def _restore(self) -> None:
@@ -275,7 +280,8 @@ class _Session:
             self._save()
         else:
             values = checkpoint.load(newest, self.learner.modules, self.learner.optimizer)
-            self.state = _state_from(values)
+            self.state = _state_from(values, newest)
+            self._tidy()  # the process that wrote it may have been killed before it could
             self.say(f"resumed at step {self.state.step} from {newest}")
         self.folder.rewind_metrics(self.state.step)
 
@@ -292,5 +298,15 @@ class _Session:
         self.state.retries = max(retries, self.state.retries)
 
 
-def _state_from(values: Mapping[str, Any]) -> State:
-    return State(**{name: values.get(name, default) for name, default in asdict(State()).items()})
+def _state_from(values: Mapping[str, Any], path: Path) -> State:
+    """The state of a checkpoint; ``InputFileError`` for values that no run has had."""
+    state = State(**{name: values.get(name, default) for name, default in asdict(State()).items()})
+    counts, accuracies = (state.step, state.best_step, state.retries), (state.validation_accuracy, state.best_accuracy)
+    if not (
+        all(n is None or (type(n) is int and n >= 0) for n in counts)
+        and all(a is None or (type(a) is float and 0 <= a <= 1) for a in accuracies)
+        and (state.best_step is None) == (state.best_accuracy is None)
+        and state.retries is not None
+    ):
+        raise InputFileError(f"{path / 'state.json'} holds values that no run has had: the checkpoint is damaged")
+    return state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -18,7 +19,7 @@ from filelock import FileLock, Timeout
 from airctl import _version, config
 from airctl.config import Config
 from airctl.errors import ConfigError, InputFileError, RunInUseError
-from airctl.files import storage_errors, write_text
+from airctl.files import append, is_regular, make_folder, read_small, storage_errors, sync, write_text
 
 
 class RunFolder:
@@ -32,9 +33,16 @@ class RunFolder:
 
     def require(self) -> RunFolder:
         """Raise ``ConfigError`` if this is not a run's folder."""
-        if not (self.path / "config.toml").is_file():
+        if not is_regular(self.path / "config.toml"):
             raise ConfigError(f"{self.path} is not a run folder: expected one that 'airctl train' has made")
+        self._refuse_links()
         return self
+
+    def _refuse_links(self) -> None:
+        """A strange run folder must not lead what is written into it to somewhere else."""
+        for path in (self.checkpoints, self.figures, self.metrics):
+            if path.is_symlink():
+                raise ConfigError(f"{path} is a link to somewhere else: put what it leads to in its place")
 
     def create(self, resolved: Config, data: Mapping[str, Any], command: Sequence[str]) -> None:
         """Write what the run was told: config.toml, data.json, command.txt, environment.json."""
@@ -51,8 +59,8 @@ class RunFolder:
         """Which file the run was trained on: its path, sha256 and attributes."""
         path = self.path / "data.json"
         try:
-            value = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
+            value = json.loads(read_small(path))
+        except (ValueError, RecursionError, InputFileError) as error:
             raise InputFileError(f"{path} cannot be read as JSON: {error}") from error
         if not isinstance(value, dict) or not isinstance(value.get("path"), str):
             raise InputFileError(f"{path} does not name the data of the run")
@@ -61,27 +69,40 @@ class RunFolder:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Be the only process that writes here; ``RunInUseError`` names the other one."""
-        self.path.mkdir(parents=True, exist_ok=True)
         holder = self.path / ".holder"
         lock = FileLock(self.path / ".lock")
+        with storage_errors(self.path):
+            make_folder(self.path)
+            self._refuse_links()
+            try:
+                lock.acquire(timeout=0)
+            except Timeout as error:
+                who = (
+                    read_small(holder, 1000).decode("utf-8", "replace").strip()
+                    if holder.exists()
+                    else "another process"
+                )
+                raise RunInUseError(
+                    f"{self.path} is being written by {who}: wait for it, or choose another --run"
+                ) from error
         try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            who = holder.read_text(encoding="utf-8").strip() if holder.exists() else "another process"
-            raise RunInUseError(
-                f"{self.path} is being written by {who}: wait for it, or choose another --run"
-            ) from error
-        try:
-            holder.write_text(f"process {os.getpid()} on {platform.node()}\n", encoding="utf-8")
+            write_text(holder, f"process {os.getpid()} on {platform.node()}\n")
             yield
         finally:
-            holder.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # it only names the holder; the lock is what counts
+                holder.unlink()
             lock.release()
 
     def append_metrics(self, row: Mapping[str, Any]) -> None:
         """Add a line to metrics.jsonl."""
-        with storage_errors(self.metrics), open(self.metrics, "a", encoding="utf-8") as stream:
-            stream.write(json.dumps(row) + "\n")
+        append(self.metrics, json.dumps(row) + "\n")
+
+    def sync_metrics(self) -> None:
+        """Have metrics.jsonl on the disk: a checkpoint must not outlive the metrics before it."""
+        if self.metrics.exists():
+            with storage_errors(self.metrics):
+                sync(self.metrics)
+                sync(self.path)
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl; a torn last line, as a kill can leave one, is passed over."""

@@ -255,7 +255,7 @@ def test_a_folder_that_cannot_be_made_is_told(monkeypatch: pytest.MonkeyPatch, t
     """A file where the folder should be is a sentence, not a traceback."""
     answer_https(monkeypatch, serve)
     (tmp_path / "mnist").write_text("a file")
-    with pytest.raises(AirctlError, match="choose another folder"):
+    with pytest.raises(AirctlError, match="choose another place"):
         fetch_mnist(tmp_path / "mnist", lambda message: None)
 
 
