@@ -11,20 +11,25 @@ from airctl._version import __version__
 from airctl.api import draw_data, draw_run, evaluate, load, measure_variance
 from airctl.config import PRESETS, Config, override, preset
 from airctl.errors import AirctlError
-from airctl.scenes import SceneSpec
+from airctl.inference import Box, Found, infer
+from airctl.scenes import Fitting, SceneSpec
 from airctl.scenes import generate_data as generate
 from airctl.training import train
 
 __all__ = [
     "PRESETS",
     "AirctlError",
+    "Box",
     "Config",
+    "Fitting",
+    "Found",
     "SceneSpec",
     "__version__",
     "draw_data",
     "draw_run",
     "evaluate",
     "generate",
+    "infer",
     "load",
     "measure_variance",
     "override",

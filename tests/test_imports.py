@@ -25,9 +25,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reporting": CORE | {"evaluation"},
     "training": CORE | {"evaluation", "reporting"},
     "api": CORE | {"evaluation", "reporting", "training"},
-    "__init__": CORE | {"evaluation", "reporting", "training", "api"},
+    "inference": CORE | {"evaluation", "reporting", "api"},
+    "__init__": CORE | {"evaluation", "reporting", "training", "api", "inference"},
     "sweep": CORE | {"evaluation", "reporting", "training", "api"},
-    "cli": CORE | {"evaluation", "reporting", "training", "api", "sweep", "__init__"},
+    "cli": CORE | {"evaluation", "reporting", "training", "api", "inference", "sweep", "__init__"},
     "__main__": {"cli"},
 }
 ONLY_IN = {"click": {"cli"}}  # other packages that only some parts may import

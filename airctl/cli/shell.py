@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
 import click
+from click.shell_completion import CompletionItem
 from tqdm import tqdm
 
 from airctl import _version, errors
+from airctl.config import hint
 
 FILE = click.Path(path_type=Path)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
@@ -41,9 +44,40 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
+class Word(click.ParamType):
+    """One of a few words; a misspelt one is answered with the nearest."""
+
+    name = "word"
+
+    def __init__(self, *known: str) -> None:
+        self.known = known
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return f"[{'|'.join(self.known)}]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value not in self.known:
+            self.fail(f"there is no {value!r}{hint(value, self.known)}", param, ctx)
+        return str(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(word) for word in self.known if word.startswith(incomplete)]
+
+
 def say(message: str) -> None:
     """A message for the person, on stderr and clear of the progress bar."""
     tqdm.write(message, file=sys.stderr)
+
+
+def warn(message: str, colour: str = "yellow") -> None:
+    """A message that should not be missed: in colour on a terminal, unless NO_COLOR is set."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stderr.isatty()
+    say(f"airctl: {shown(message)}" if plain else click.style(f"airctl: {shown(message)}", fg=colour))
+
+
+def shown(text: str) -> str:
+    """``text`` with what is not printable escaped, so that a file's name cannot write to the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def main() -> None:
@@ -51,7 +85,7 @@ def main() -> None:
     try:
         sys.exit(airctl.main(prog_name="airctl", standalone_mode=False) or 0)
     except errors.AirctlError as error:
-        say(f"airctl: {error}")
+        warn(str(error), "red")
         sys.exit(error.exit_code)
     except click.exceptions.Abort:
         say("airctl: stopped")

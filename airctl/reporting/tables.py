@@ -58,3 +58,12 @@ def sweep_table(result: dict[str, Any]) -> str:
         f"{table(header, rows)}\n\n"
         f"mean of all {len(rows)} runs {result['mean']:.2%}, worst {result['worst']:.2%}; {reached}"
     )
+
+
+def found_table(rows: Sequence[dict[str, Any]]) -> str:
+    """What ``infer`` found, a line a picture: the count with its probability, and the boxes with theirs."""
+    lines = []
+    for row in rows:
+        boxes = ["({:.0f}, {:.0f}, {:.0f}, {:.0f}) {:.0%}".format(*b["box"], b["probability"]) for b in row["boxes"]]
+        lines.append([row["image"], str(row["count"]), f"{row['probabilities'][row['count']]:.1%}", "; ".join(boxes)])
+    return table(["picture", "count", "probability", "boxes (x0, y0, x1, y1)"], lines)

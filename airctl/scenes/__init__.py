@@ -5,21 +5,27 @@ from airctl.scenes.fetch import fetch_mnist, fetch_mnist_5k
 from airctl.scenes.generate import generate_data
 from airctl.scenes.glyphs import NAMED_SOURCES, Glyphs, load_glyphs
 from airctl.scenes.idx import read_idx
+from airctl.scenes.own import Fitted, Fitting, Picture, fit, read_scenes
 from airctl.scenes.store import read_attributes, read_split, write_scenes
 
 __all__ = [
     "NAMED_SOURCES",
     "PRESETS",
+    "Fitted",
+    "Fitting",
     "Glyphs",
+    "Picture",
     "SceneSpec",
     "SceneSplit",
     "compose_scenes",
     "fetch_mnist",
     "fetch_mnist_5k",
+    "fit",
     "generate_data",
     "load_glyphs",
     "read_attributes",
     "read_idx",
+    "read_scenes",
     "read_split",
     "write_scenes",
 ]

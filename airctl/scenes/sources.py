@@ -5,30 +5,20 @@ All of them are expected bright on dark, as MNIST is: scenes are made by ADDING 
 
 from __future__ import annotations
 
-import io
-import math
-import warnings
-import zipfile
 import zlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from airctl.errors import InputFileError
 from airctl.scenes.fetch import find_idx
-from airctl.scenes.idx import MAX_BYTES, read_at_most, read_idx
+from airctl.scenes.idx import MAX_BYTES, read_idx
+from airctl.scenes.npy import npz_arrays
+from airctl.scenes.pictures import SUFFIXES, open_picture
 
 FITTED_SIDE = 28
 MAX_PICTURE_PIXELS = 2**24
-_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
-_NPY_HEADERS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
-_PLAIN_ZIP = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
-
 Images = tuple[np.ndarray, np.ndarray]  # uint8 [n, h, w] and labels uint8 [n], each label 0..254
 
 
@@ -70,48 +60,18 @@ def read_idx_pair(path: Path) -> Images:
 
 def read_npz(path: Path) -> Images:
     """Arrays ``images`` uint8 [n, h, w] and, if there, ``labels`` (integers [n]); pickled objects are refused."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            images = _npy_member(archive, "images", path)
-            if images.dtype != np.uint8 or images.ndim != 3:
-                raise InputFileError(
-                    f"{path}: images is {images.dtype} with {images.ndim} dimensions, expected uint8 [n, h, w]"
-                )
-            if "labels.npy" not in archive.namelist():
-                return checked(images, np.zeros(len(images), np.uint8), path)
-            labels = _npy_member(archive, "labels", path)
-    except InputFileError:
-        raise
-    # zipfile and numpy meet a foreign file with exceptions of many kinds; numpy even evaluates a header as a literal.
-    except Exception as error:
-        raise InputFileError(f"{path}: missing, damaged or no .npz ({error})") from error
+    found = npz_arrays(path, ["images", "labels"])
+    if "images" not in found:
+        raise InputFileError(f"{path}: holds no array named images, expected one")
+    images = found["images"]
+    if images.dtype != np.uint8 or images.ndim != 3:
+        raise InputFileError(
+            f"{path}: images is {images.dtype} with {images.ndim} dimensions, expected uint8 [n, h, w]"
+        )
+    labels = found.get("labels", np.zeros(len(images), np.uint8))
     if labels.dtype.kind not in "iu" or labels.ndim != 1:
         raise InputFileError(f"{path}: labels is {labels.dtype} {labels.shape}, expected integers [n]")
     return checked(images, labels, path)
-
-
-def _npy_member(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray:
-    """One array of the archive; its size is checked before any of it is unpacked, and no object is ever built."""
-    members = [info for info in archive.infolist() if info.filename == f"{name}.npy"]
-    if len(members) != 1:
-        raise InputFileError(f"{path}: holds {len(members)} arrays named {name}, expected one")
-    info = members[0]
-    if info.file_size > MAX_BYTES or info.compress_type not in _PLAIN_ZIP or info.flag_bits & 1:
-        raise InputFileError(
-            f"{path}: {name} is {info.file_size} bytes in an unusual packing, expected at most {MAX_BYTES}, "
-            "stored or deflated"
-        )
-    with archive.open(info) as stream:
-        content = read_at_most(stream, info.file_size + 1)
-    stream_of_header = io.BytesIO(content)
-    version = np.lib.format.read_magic(stream_of_header)
-    if version not in _NPY_HEADERS:
-        raise InputFileError(f"{path}: {name} is an .npy array of version {version}, expected 1.0 or 2.0")
-    shape, fortran, dtype = _NPY_HEADERS[version](stream_of_header)
-    values = len(content) - stream_of_header.tell()
-    if dtype.hasobject or min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != values:
-        raise InputFileError(f"{path}: {name} declares {dtype} {shape}, expected an array of its {values} bytes")
-    return np.frombuffer(content, dtype, offset=len(content) - values).reshape(shape, order="F" if fortran else "C")
 
 
 # --- pictures --------------------------------------------------------------------------------------------------------
@@ -144,31 +104,17 @@ def _pictures_of(folder: Path) -> tuple[list[Path], list[int]]:
 
 
 def _pictures_in(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES and p.is_file())
-
-
-def _open_picture(path: Path) -> Image.Image:
-    """The picture with its header read and its size checked, its pixels not yet unpacked."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
-            picture = Image.open(path, formats=_FORMATS)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError, SyntaxError) as error:
-        raise InputFileError(f"{path}: cannot be read as a picture ({error})") from error
-    if picture.width * picture.height > MAX_PICTURE_PIXELS:
-        picture.close()
-        raise InputFileError(f"{path}: declares {picture.size} pixels, expected at most {MAX_PICTURE_PIXELS} in all")
-    return picture
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
 
 
 def _picture_size(path: Path) -> tuple[int, int]:
-    with _open_picture(path) as picture:
+    with open_picture(path, MAX_PICTURE_PIXELS) as picture:
         return picture.size
 
 
 def _picture(path: Path, size: tuple[int, int]) -> np.ndarray:
     """The picture as grey uint8 [h, w]; transparent pixels are black; fitted into ``size`` unless it has it."""
-    with _open_picture(path) as picture:
+    with open_picture(path, MAX_PICTURE_PIXELS) as picture:
         if picture.mode.startswith(("I", "F")):
             raise InputFileError(f"{path}: has {picture.mode} pixels, expected 8 bits a channel")
         try:

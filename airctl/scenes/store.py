@@ -162,21 +162,42 @@ def read_attributes(path: Path) -> dict[str, Attribute]:
         return _read_attributes(file)
 
 
+def read_dataset(path: Path, names: list[str], most: int) -> np.ndarray:
+    """The first of the datasets ``names`` that someone's own HDF5 file holds: at most ``most`` bytes of numbers."""
+    with _opened(path, "an HDF5 file with a dataset of pictures") as file:
+        name = next((name for name in names if name.split("/")[0] in file.id), None)
+        if name is None:
+            raise _RefusedError(f"holds no dataset {' or '.join(names)} (--dataset names another)")
+        group, (*groups, last) = file, name.split("/")
+        for part in groups:
+            group = _child(group, part, h5py.Group)
+        dataset = _own_dataset(group, last, (h5py.h5d.CHUNKED, h5py.h5d.CONTIGUOUS))
+        if dataset.dtype.kind not in "uifb" or dataset.shape is None:
+            raise _RefusedError(f"{name} is {dataset.dtype} and no array of numbers")
+        on_disk = path.stat().st_size
+        if dataset.chunks is not None:
+            _check_chunks(dataset, name, most, on_disk)
+        elif not dataset.nbytes == dataset.id.get_storage_size() <= min(most, on_disk):
+            raise _RefusedError(f"{name} declares {dataset.nbytes} bytes, which it does not hold")
+        values: np.ndarray = dataset[...]
+        return values
+
+
 class _RefusedError(Exception):
     """What is wrong with the open file; becomes an ``InputFileError`` with its path."""
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[h5py.File]:
+def _opened(path: Path, expected: str = "scenes made by airctl generate-data") -> Iterator[h5py.File]:
     if not is_regular(path):
-        raise InputFileError(f"{path}: no such file, expected scenes made by airctl generate-data")
+        raise InputFileError(f"{path}: no such file, expected {expected}")
     try:
         with h5py.File(path, "r") as file:
             yield file
     except AirctlError:
         raise
     except _RefusedError as error:
-        raise InputFileError(f"{path}: {error}: expected scenes made by airctl generate-data") from error
+        raise InputFileError(f"{path}: {error}: expected {expected}") from error
     # h5py meets a damaged file with exceptions of every kind, and none of them is the user's to interpret.
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
@@ -218,16 +239,22 @@ def _read_attribute(group: h5py.Group, name: str, kind: type) -> Any:
     return value.decode("utf-8") if isinstance(value, bytes) else kind(value)
 
 
-def _dataset(group: h5py.Group, name: str) -> h5py.Dataset:
-    """A dataset that lies in this file, in ordinary chunks, of the dtype and filters of the schema; nothing is read."""
+def _own_dataset(group: h5py.Group, name: str, layouts: tuple[int, ...]) -> h5py.Dataset:
+    """A dataset that lies in this file, in one of these layouts, with filters of the short list; nothing is read."""
     dataset = _child(group, name, h5py.Dataset)
     plist = dataset.id.get_create_plist()
     # The layout is asked first: asking a virtual dataset anything else may open its sources.
-    if plist.get_layout() != h5py.h5d.CHUNKED or dataset.is_virtual or dataset.external is not None:
+    if plist.get_layout() not in layouts or dataset.is_virtual or dataset.external is not None:
         raise _RefusedError(f"{name} is not stored in chunks of its own file")
     filters = {plist.get_filter(i)[0] for i in range(plist.get_nfilters())}
     if not filters <= _FILTERS:
         raise _RefusedError(f"{name} uses the filters {sorted(filters)} beyond gzip, shuffle and fletcher32")
+    return dataset
+
+
+def _dataset(group: h5py.Group, name: str) -> h5py.Dataset:
+    """A dataset in ordinary chunks, of the dtype of the schema; nothing is read."""
+    dataset = _own_dataset(group, name, (h5py.h5d.CHUNKED,))
     if dataset.dtype != np.dtype(_DTYPES[name]):
         raise _RefusedError(f"{name} is {dataset.dtype} where {np.dtype(_DTYPES[name])} belongs")
     return dataset
@@ -250,13 +277,17 @@ def _check_shapes(
     for name, dataset in datasets.items():
         if dataset.shape != shapes[name]:
             raise _RefusedError(f"{split}/{name} is {dataset.shape} where its attributes say {shapes[name]}")
-        size = math.prod(dataset.shape) * dataset.dtype.itemsize
-        chunk = math.prod(dataset.chunks) * dataset.dtype.itemsize
-        if size > min(MAX_IMAGE_BYTES, on_disk * MAX_DEFLATE_RATIO) or chunk > _MAX_CHUNK_BYTES:
-            raise _RefusedError(f"{split}/{name} declares {size} bytes in chunks of {chunk}, which it cannot hold")
-        chunks = math.prod(-(-length // step) for length, step in zip(dataset.shape, dataset.chunks, strict=True))
-        if dataset.id.get_num_chunks() != chunks or dataset.id.get_storage_size() > on_disk:
-            raise _RefusedError(f"{split}/{name} does not hold the {chunks} chunks that it declares")
+        _check_chunks(dataset, f"{split}/{name}", MAX_IMAGE_BYTES, on_disk)
+
+
+def _check_chunks(dataset: h5py.Dataset, name: str, most: int, on_disk: int) -> None:
+    size = math.prod(dataset.shape) * dataset.dtype.itemsize
+    chunk = math.prod(dataset.chunks) * dataset.dtype.itemsize
+    if size > min(most, on_disk * MAX_DEFLATE_RATIO) or chunk > _MAX_CHUNK_BYTES:
+        raise _RefusedError(f"{name} declares {size} bytes in chunks of {chunk}, which it cannot hold")
+    chunks = math.prod(-(-length // step) for length, step in zip(dataset.shape, dataset.chunks, strict=True))
+    if dataset.id.get_num_chunks() != chunks or dataset.id.get_storage_size() > on_disk:
+        raise _RefusedError(f"{name} does not hold the {chunks} chunks that it declares")
 
 
 def _check_values(scenes: SceneSplit, max_digits: int) -> None:

@@ -210,7 +210,7 @@ def test_a_hostile_npz_is_refused(tmp_path: Path, data: bytes) -> None:
 
 def test_an_npz_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A member that declares more than the limit is refused by its declaration."""
-    monkeypatch.setattr(sources, "MAX_BYTES", 10**5)
+    monkeypatch.setattr("airctl.scenes.npy.MAX_BYTES", 10**5)
     (tmp_path / "d.npz").write_bytes(npz(images=bytes(10**6)))
     with pytest.raises(InputFileError, match="expected at most 100000"):
         load(tmp_path / "d.npz")

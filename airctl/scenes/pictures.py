@@ -1,0 +1,67 @@
+"""Picture files, read as from a stranger: asked for their size before a pixel is unpacked, refused in one sentence."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from airctl.errors import InputFileError
+from airctl.files import is_regular
+
+MAX_PIXELS = 2**26
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """The first image of a picture file, upright and without transparency, uint8 [h, w] or [h, w, 3]."""
+    with open_picture(path, MAX_PIXELS) as picture:
+        if picture.mode in ("I", "F"):
+            raise InputFileError(f"{path}: has {picture.mode} pixels, expected 8 or 16 bits a channel")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return _decoded(picture)
+        except Exception as error:
+            raise InputFileError(f"{path}: damaged picture ({_reason(error)})") from error
+
+
+def open_picture(path: Path, most: int) -> Image.Image:
+    """The picture with its header read and its size checked, its pixels not yet unpacked."""
+    if not is_regular(path):
+        raise InputFileError(f"{path}: no such file, expected a picture")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # our own limit is lower than the one that Pillow warns of
+            picture = Image.open(path, formats=FORMATS)
+    # Pillow meets a damaged or foreign file with exceptions of every kind, here and when it unpacks the pixels.
+    except Exception as error:
+        raise InputFileError(f"{path}: cannot be read as a picture ({_reason(error)})") from error
+    if not 0 < picture.width * picture.height <= most:
+        picture.close()
+        raise InputFileError(f"{path}: declares {picture.size} pixels, expected at most {most} in all")
+    return picture
+
+
+def _decoded(picture: Image.Image) -> np.ndarray:
+    if picture.mode.startswith("I;16"):
+        return (np.asarray(picture) >> 8).astype(np.uint8)
+    upright = ImageOps.exif_transpose(picture)
+    if upright.has_transparency_data:
+        upright = _opaque(upright.convert("RGBA"))
+    return np.asarray(upright.convert("L" if upright.mode in ("1", "L") else "RGB"))
+
+
+def _opaque(picture: Image.Image) -> Image.Image:
+    """The picture on black if what it shows is bright, else on white."""
+    alpha = np.asarray(picture.getchannel("A"))
+    shown = np.asarray(picture.convert("L"))[alpha > 127]
+    behind = 0 if shown.size == 0 or shown.mean() > 127 else 255
+    return Image.alpha_composite(Image.new("RGBA", picture.size, (behind, behind, behind, 255)), picture)
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
