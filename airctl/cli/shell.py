@@ -90,6 +90,10 @@ def main() -> None:
     except click.exceptions.Abort:
         say("airctl: stopped")
         sys.exit(130)
+    except click.NoSuchOption as error:
+        near = difflib.get_close_matches(error.option_name, error.possibilities or [], n=1)
+        click.NoSuchOption(error.option_name, possibilities=near, ctx=error.ctx).show()
+        sys.exit(error.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

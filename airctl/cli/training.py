@@ -2,34 +2,63 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
-from tqdm import tqdm
 
 from airctl import config
-from airctl.cli.shell import DEVICE, FILE, JSON, airctl, echo, say
+from airctl.cli.progress import TrainingBar
+from airctl.cli.shell import DEVICE, FILE, JSON, Word, airctl, echo, say, warn
+
+
+def choices(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that a config is resolved from."""
+    for option in reversed(
+        (
+            click.option("--preset", type=Word(*config.PRESETS), default=None, help="fast by default."),
+            click.option("--estimator", metavar="NAME", default=None, help="Gradient estimator of the count."),
+            click.option("--steps", type=int, default=None, help="Training steps."),
+            click.option("--seed", type=int, default=None, help="Of weights, order and noise."),
+            click.option("--config", "config_file", type=FILE, default=None, help="A TOML file over the preset."),
+            click.option(
+                "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Such as model.hidden=512; repeatable."
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@airctl.command("config", short_help="Print the config that a training would have.")
+@choices
+def show_config(preset: str | None, config_file: Path | None, **overrides: Any) -> None:
+    """Print every choice of a run as TOML: what 'train' would do, and what its --config reads back.
+
+    \b
+    airctl config --preset fast
+    airctl config --preset paper --set model.hidden=512 > mine.toml
+    airctl train scenes.h5 --run runs/mine --config mine.toml
+
+    Preset, then file, then --set in order, then the other options; each name and value is checked.
+    """
+    click.echo(config.dumps(_resolve(preset, config_file, **overrides)), nl=False)
 
 
 @airctl.command(short_help="Train a model; stop and resume it without a trace.")
 @click.argument("data", type=FILE, metavar="DATA.h5")
 @click.option("--run", type=FILE, required=True, help="Folder to write to.")
-@click.option("--preset", default=None, help="fast (default), paper or report-2019.")
-@click.option("--estimator", default=None, help="Gradient estimator of the count.")
-@click.option("--steps", type=int, default=None, help="Training steps.")
-@click.option("--seed", type=int, default=None, help="Of weights, order and noise.")
-@click.option("--config", "config_file", type=FILE, default=None, help="A TOML file over the preset.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Such as model.hidden=512; repeatable.")
+@choices
 @click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
 @click.option("--threads", type=click.IntRange(1, 1024), default=None, help="CPU threads; 2 by default.")
+@click.option("--tensorboard", is_flag=True, help="Keep the metrics in RUN/tensorboard too (airctl[tensorboard]).")
 @DEVICE
 @JSON
 def train(
     data: Path, run: Path, preset: str | None, config_file: Path | None, resume: bool, threads: int | None,
-    device: str, as_json: bool, **overrides: Any,
+    device: str, tensorboard: bool, as_json: bool, **overrides: Any,
 ) -> None:  # fmt: skip
     """Train a model; Ctrl-C saves, --resume goes on as if nothing had happened.
 
@@ -40,23 +69,10 @@ def train(
     resolved = _resolve(preset, config_file, **overrides)
     from airctl import training
 
-    with contextlib.ExitStack() as stack:
-        bar: tqdm[Any] | None = None
-
-        def show(progress: training.Progress) -> None:
-            nonlocal bar
-            if bar is None:  # drawn with the first step, so that a refusal stands alone
-                first, unit = progress.step - 1, "step"
-                bar = tqdm(total=progress.steps, initial=first, unit=unit, disable=as_json, dynamic_ncols=True)
-                stack.enter_context(bar)
-            accuracy = progress.validation_accuracy
-            counted = "-" if accuracy is None else f"{accuracy:.2%}"
-            bar.set_postfix_str(f"ELBO {progress.elbo:.1f}, counts right {counted}", refresh=False)
-            bar.update(progress.step - bar.n)
-
+    with TrainingBar(quiet=as_json) as show:
         result = training.train(
-            data, run, resolved, resume=resume, device=device, threads=threads, command=["airctl", *sys.argv[1:]],
-            on_progress=show, say=say,
+            data, run, resolved, resume=resume, device=device, threads=threads, tensorboard=tensorboard,
+            command=["airctl", *sys.argv[1:]], on_progress=show, say=say, warn=warn,
         )  # fmt: skip
     values = {
         "run": result.run,

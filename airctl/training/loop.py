@@ -20,11 +20,13 @@ from torch import Tensor, nn
 from airctl import scenes
 from airctl.config import Config
 from airctl.errors import ConfigError, InputFileError, NotFiniteError
-from airctl.evaluation.counts import infer_counts
+from airctl.evaluation.collapse import CountState, advice
+from airctl.evaluation.counts import rollouts
 from airctl.files import sha256_of
 from airctl.model import AIR, continuing_at, truncated_geometric
 from airctl.objectives import Estimator, Surrogate, count_terms, estimator, roll_out
 from airctl.training import checkpoint
+from airctl.training.board import Board
 from airctl.training.randomness import SceneOrder, derive, generator
 from airctl.training.run import RunFolder
 from airctl.training.schedules import learning_rate_factor
@@ -63,7 +65,8 @@ class Progress:
     step: int
     steps: int
     elbo: float
-    validation_accuracy: float | None
+    validation_accuracy: float | None  # the latest
+    milestone: bool  # whether this step is one of those at which the validation scenes are looked at
 
 
 @dataclass(frozen=True)
@@ -133,9 +136,11 @@ def train(
     resume: bool = False,
     device: str = "auto",
     threads: int | None = None,
+    tensorboard: bool = False,
     command: Sequence[str] = (),
     on_progress: Callable[[Progress], None] = lambda progress: None,
     say: Callable[[str], None] = lambda message: None,
+    warn: Callable[[str], None] | None = None,
 ) -> TrainResult:
     """Train ``config`` on the train split of ``data`` into the folder ``run``; resume what is there if asked to.
 
@@ -143,7 +148,11 @@ def train(
     ``ConfigError`` for a folder that already holds a run (without ``resume``) or another one (with it),
     ``RunInUseError`` while another process writes there, ``NotFiniteError`` when even an eighth of the learning rate
     does not keep the loss finite.
+
+    ``say`` is told what happens, and ``warn`` (by default ``say``) of a model that stops learning to count.
+    ``tensorboard`` keeps the metrics in the run's tensorboard folder too.
     """
+    board = Board(run / "tensorboard") if tensorboard else None
     torch.set_num_threads(threads or min(2, torch.get_num_threads()))
     chosen = pick_device(device)
     split = scenes.read_split(data, "train")
@@ -156,7 +165,7 @@ def train(
             told = {"path": str(data.resolve()), "sha256": sha256_of(data), **scenes.read_attributes(data)}
             folder.create(config, told, command)
         say(f"writing to {run}, threads {torch.get_num_threads()}, device {chosen}")
-        return _Session(folder, config, split, chosen, on_progress, say).run()
+        return _Session(folder, config, split, chosen, on_progress, say, warn or say, board).run()
 
 
 def pick_device(name: str) -> torch.device:
@@ -203,9 +212,12 @@ class _Session:
         device: torch.device,
         on_progress: Callable[[Progress], None],
         say: Callable[[str], None],
+        warn: Callable[[str], None],
+        board: Board | None,
     ) -> None:
         self.folder, self.config, self.device = folder, config, device
-        self.on_progress, self.say = on_progress, say
+        self.on_progress, self.say, self.warn, self.board = on_progress, say, warn, board
+        self.collapses: list[str | None] = []  # what each validation of this call found
         held_out = config.train.validation
         images = torch.from_numpy(split.images).to(device)
         number = len(images) - held_out
@@ -227,6 +239,8 @@ class _Session:
             if self.state.step not in checkpoint.steps(self.folder.checkpoints):
                 self._save()
         self.folder.write_metrics_csv()
+        if self.board is not None:
+            self.board.close()
         seconds = time.monotonic() - started
         run = str(self.folder.path)
         return TrainResult(run, self.state.step, seconds, self.state.validation_accuracy, stop.signum)
@@ -237,23 +251,37 @@ class _Session:
         surrogate = training_step(self.learner, self.config, self.images[indices], state.step, 0.5**state.retries)
         state.step += 1
         row: dict[str, Any] = {"step": state.step, "elbo": surrogate.elbo.mean().item()}
-        if len(self.validation) and (state.step % settings.validate_every == 0 or state.step == settings.steps):
+        milestone = state.step % settings.validate_every == 0 or state.step == settings.steps
+        if milestone and len(self.validation):
             row |= self._validate()
         if state.step % METRICS_EVERY == 0 or len(row) > 2:
             self.folder.append_metrics(row)
-        self.on_progress(Progress(state.step, settings.steps, row["elbo"], state.validation_accuracy))
+            if self.board is not None:
+                self.board.add(row)
+        self.on_progress(Progress(state.step, settings.steps, row["elbo"], state.validation_accuracy, milestone))
         if state.step in (state.best_step, settings.steps) or state.step % settings.checkpoint_every == 0:
             self._save()
 
     def _validate(self) -> dict[str, float]:
         """Counts and ELBO on the scenes held out from the train split, under the prior at the annealing's end."""
+        model = self.learner.model
         log_p = truncated_geometric(self.config.prior.count, self.config.model.num_steps)
-        counts, elbo = infer_counts(self.learner.model, self.validation, log_p)
-        accuracy = (counts == self.validation_counts).double().mean().item()
-        self.state.validation_accuracy = accuracy
-        if self.state.best_accuracy is None or accuracy > self.state.best_accuracy:
-            self.state.best_accuracy, self.state.best_step = accuracy, self.state.step
-        return {"validation_accuracy": accuracy, "validation_elbo": elbo.mean().item()}
+        chunks = rollouts(model, self.validation, log_p, model.mean_noise)
+        found = CountState.of((terms for _, terms in chunks), self.validation_counts)
+        self.state.validation_accuracy = found.accuracy
+        if self.state.best_accuracy is None or found.accuracy > self.state.best_accuracy:
+            self.state.best_accuracy, self.state.best_step = found.accuracy, self.state.step
+        self._warn_of_collapse(found)
+        return {"validation_accuracy": found.accuracy, "validation_elbo": found.elbo}
+
+    def _warn_of_collapse(self, found: CountState) -> None:
+        """Once a kind, when two validations in a row find it; early on, and while objects cost little, it is normal."""
+        prior, settings, kind = self.config.prior, self.config.train, found.collapse()
+        annealed = prior.count_anneal == "none" or self.state.step >= prior.count_anneal_steps
+        early = self.state.step < settings.steps / 10 or not annealed
+        self.collapses.append(None if early else kind)
+        if kind is not None and self.collapses[-2:] == [kind, kind] and self.collapses[:-1].count(kind) == 1:
+            self.warn(f"step {self.state.step}: {advice(kind, found, self.config)}")
 
     def _save(self) -> None:
         self.folder.sync_metrics()

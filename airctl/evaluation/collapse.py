@@ -1,0 +1,78 @@
+"""The two known ways in which AIR stops learning to count, told by what validation sees anyway.
+
+The ELBO alone does not show them: a model that always takes N steps reconstructs well and reaches 600 nats and more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from airctl.config import Config
+from airctl.objectives import CountTerms
+
+NEVER, ALWAYS = "never attends", "always takes all steps"
+_CERTAIN = 0.98  # mean q(n = 0), or the share of N that the mean count reaches
+_NATS = 5.0  # as near to the value of an empty canvas as this
+_LUCK = 0.02  # as near to the share of the commonest count as this
+
+
+@dataclass(frozen=True)
+class CountState:
+    """How a model counts S scenes at the posterior means."""
+
+    accuracy: float  # of the most probable count
+    elbo: float  # mean, nats a scene
+    empty: float  # mean log-likelihood of an empty canvas, nats a scene
+    q_none: float  # mean q(n = 0)
+    mean_count: float  # mean of n under q(n)
+    commonest: float  # share of the commonest true count
+    share_none: float  # share of scenes without an object
+    num_steps: int
+
+    @classmethod
+    def of(cls, terms: Iterable[CountTerms], true_counts: Tensor) -> CountState:
+        """From the terms of chunks of the scenes whose ``true_counts`` [S] these are."""
+        chunks = [(t.log_q, t.elbo, t.log_likelihood[:, 0]) for t in terms]
+        log_q, elbo, empty = (torch.cat(parts) for parts in zip(*chunks, strict=True))
+        q = log_q.exp().double()
+        shares = torch.bincount(true_counts).double() / len(true_counts)
+        return cls(
+            accuracy=(log_q.argmax(1) == true_counts).double().mean().item(),
+            elbo=elbo.mean().item(),
+            empty=empty.mean().item(),
+            q_none=q[:, 0].mean().item(),
+            mean_count=(q @ torch.arange(q.shape[1], dtype=q.dtype, device=q.device)).mean().item(),
+            commonest=shares.max().item(),
+            share_none=shares[0].item(),
+            num_steps=q.shape[1] - 1,
+        )
+
+    def collapse(self) -> str | None:
+        """``NEVER``, ``ALWAYS`` or None. Scenes that are truly all empty, or all full, are no collapse."""
+        by_luck = self.accuracy <= self.commonest + _LUCK and self.accuracy < 1 - _LUCK
+        if self.q_none > _CERTAIN and abs(self.elbo - self.empty) < _NATS and self.share_none < _CERTAIN and by_luck:
+            return NEVER
+        return ALWAYS if self.mean_count > _CERTAIN * self.num_steps and by_luck else None
+
+
+def advice(kind: str, state: CountState, config: Config) -> str:
+    """What is seen, what it means, and what helps, in one sentence."""
+    prior = config.prior
+    if kind == NEVER:
+        return (
+            f"the model attends to nothing: q(n = 0) is {state.q_none:.3f}, and the ELBO of {state.elbo:.1f} that of "
+            f"an empty canvas, {state.empty:.1f}; it seldom recovers: start again with objects that cost nothing at "
+            "first (--set prior.count_anneal=exponential --set prior.count_start=1.0 "
+            f"--set prior.count_anneal_steps={max(300, 2 * prior.count_anneal_steps)}), with steps switched on "
+            "(--set model.present_bias=2.0), or with another --seed"
+        )
+    return (
+        f"the model takes all {state.num_steps} steps in every scene: mean count {state.mean_count:.2f}, counts right "
+        f"in {state.accuracy:.1%}, where the commonest count alone is {state.commonest:.1%}; objects cost too little: "
+        f"start again with a stricter count prior (--set prior.count={max(1e-30, prior.count / 100):.0e}), or with "
+        "--estimator exact"
+    )
