@@ -54,7 +54,7 @@ def save(
             put(part / name, content)
         sync(part)
         if final.exists():
-            if _is_whole(final) and _read_json(final / "manifest.json") == {"files": files}:
+            if is_whole(final) and _read_json(final / "manifest.json") == {"files": files}:
                 _remove(part)
                 return final
             os.replace(final, _free_name(folder / f"replaced_{final.name}"))
@@ -180,7 +180,8 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _is_whole(checkpoint: Path) -> bool:
+def is_whole(checkpoint: Path) -> bool:
+    """Whether ``verify`` finds nothing."""
     try:
         verify(checkpoint)
     except InputFileError:
