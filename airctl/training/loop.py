@@ -229,8 +229,8 @@ class _Session:
 
     def run(self) -> TrainResult:
         started = time.monotonic()
-        self._restore()
         with StopRequest() as stop:
+            self._restore()
             while self.state.step < self.config.train.steps and stop.signum is None:
                 try:
                     self._step()

@@ -251,6 +251,11 @@ class Outcome:
 
 def in_fork(act: Callable[[], Any], root: Path | None = None, fault: Fault | None = None) -> Outcome:
     """Run ``act`` in a forked child, with a ``Disk`` over ``root`` if one is given; 99 is an error with no name."""
+    return ended(*forked(act, root, fault))
+
+
+def forked(act: Callable[[], Any], root: Path | None = None, fault: Fault | None = None) -> tuple[int, int]:
+    """Start ``act`` in a child; its process number and a pipe with what it has to tell, for ``ended``."""
     reader, writer = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside other threads
@@ -266,6 +271,8 @@ def in_fork(act: Callable[[], Any], root: Path | None = None, fault: Fault | Non
             code, message = error.exit_code, str(error)
         except KeyboardInterrupt:
             code = 130
+        except SystemExit as ended:
+            code = int(ended.code or 0)
         except BaseException:
             message = traceback.format_exc()
         finally:
@@ -273,6 +280,11 @@ def in_fork(act: Callable[[], Any], root: Path | None = None, fault: Fault | Non
                 json.dump([message, disk.seen], stream)
             os._exit(code)
     os.close(writer)
+    return child, reader
+
+
+def ended(child: int, reader: int) -> Outcome:
+    """Wait for a child to end."""
     with os.fdopen(reader) as stream:
         told = stream.read()
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
