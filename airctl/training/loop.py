@@ -27,6 +27,7 @@ from airctl.model import AIR, continuing_at, truncated_geometric
 from airctl.objectives import Estimator, Surrogate, count_terms, estimator, roll_out
 from airctl.training import checkpoint
 from airctl.training.board import Board
+from airctl.training.frames import Watched, due
 from airctl.training.randomness import SceneOrder, derive, generator
 from airctl.training.run import RunFolder
 from airctl.training.schedules import learning_rate_factor
@@ -223,7 +224,9 @@ class _Session:
         number = len(images) - held_out
         self.order = SceneOrder(config.train.seed, max(0, number), config.train.batch)
         self.images, self.validation = images[:number], images[number:]
+        self.watched = Watched.of(split, number)
         self.validation_counts = torch.from_numpy(split.counts[number:].astype(np.int64)).to(device)
+        self.log_p = truncated_geometric(config.prior.count, config.model.num_steps)  # at the end of its annealing
         self.learner = Learner.build(config, device)
         self.state = State()
 
@@ -258,15 +261,19 @@ class _Session:
             self.folder.append_metrics(row)
             if self.board is not None:
                 self.board.add(row)
+        if due(state.step) or state.step == settings.steps:
+            self._watch()
         self.on_progress(Progress(state.step, settings.steps, row["elbo"], state.validation_accuracy, milestone))
         if state.step in (state.best_step, settings.steps) or state.step % settings.checkpoint_every == 0:
             self._save()
 
+    def _watch(self) -> None:
+        self.folder.write_frame(self.watched.frame(self.learner.model, self.log_p, self.state.step))
+
     def _validate(self) -> dict[str, float]:
         """Counts and ELBO on the scenes held out from the train split, under the prior at the annealing's end."""
         model = self.learner.model
-        log_p = truncated_geometric(self.config.prior.count, self.config.model.num_steps)
-        chunks = rollouts(model, self.validation, log_p, model.mean_noise)
+        chunks = rollouts(model, self.validation, self.log_p, model.mean_noise)
         found = CountState.of((terms for _, terms in chunks), self.validation_counts)
         self.state.validation_accuracy = found.accuracy
         if self.state.best_accuracy is None or found.accuracy > self.state.best_accuracy:
@@ -305,6 +312,7 @@ class _Session:
         for sentence in told:
             self.say(sentence)
         if newest is None:
+            self._watch()
             self._save()
         else:
             values = checkpoint.load(newest, self.learner.modules, self.learner.optimizer)

@@ -29,6 +29,7 @@ class RunFolder:
         self.path = path
         self.checkpoints = path / "checkpoints"
         self.figures = path / "figures"
+        self.frames = path / "frames"
         self.metrics = path / "metrics.jsonl"
 
     def require(self) -> RunFolder:
@@ -57,13 +58,9 @@ class RunFolder:
 
     def data(self) -> dict[str, Any]:
         """Which file the run was trained on: its path, sha256 and attributes."""
-        path = self.path / "data.json"
-        try:
-            value = json.loads(read_small(path))
-        except (ValueError, RecursionError, InputFileError) as error:
-            raise InputFileError(f"{path} cannot be read as JSON: {error}") from error
-        if not isinstance(value, dict) or not isinstance(value.get("path"), str):
-            raise InputFileError(f"{path} does not name the data of the run")
+        value = self.read_json("data.json")
+        if not isinstance(value.get("path"), str):
+            raise InputFileError(f"{self.path / 'data.json'} does not name the data of the run")
         return value
 
     @contextmanager
@@ -131,6 +128,25 @@ class RunFolder:
         names = list(dict.fromkeys(name for row in rows for name in row))
         lines = [",".join(names)] + [",".join("" if row.get(n) is None else str(row[n]) for n in names) for row in rows]
         write_text(self.path / "metrics.csv", "\n".join(lines) + "\n")
+
+    def write_frame(self, frame: Mapping[str, Any]) -> None:
+        """Keep what the model makes of the watched scenes after ``frame["step"]`` steps."""
+        write_text(self.frames / f"step_{frame['step']:08d}.json", json.dumps(frame) + "\n")
+
+    def read_frames(self) -> list[dict[str, Any]]:
+        """The frames kept, in the order of their steps."""
+        return [self.read_json(f"frames/{path.name}") for path in sorted(self.frames.glob("step_*.json"))]
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """A result file such as eval.json; ``InputFileError`` if it is not one JSON object."""
+        path = self.path / name
+        try:
+            value = json.loads(read_small(path, 16 << 20))
+        except (ValueError, RecursionError, InputFileError) as error:
+            raise InputFileError(f"{path} cannot be read as JSON: {error}") from error
+        if not isinstance(value, dict):
+            raise InputFileError(f"{path} holds no JSON object")
+        return value
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> Path:
         """Write a result file such as eval.json, and return its path."""

@@ -8,21 +8,26 @@ import shutil
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from pipeline.conftest import tiny
 
 from airctl.errors import ConfigError, NotFiniteError, RunInUseError
+from airctl.reporting.records import choose, pixels
+from airctl.scenes import read_split
 from airctl.training import Progress, RunFolder, TrainResult, loop, train
 from airctl.training import checkpoint as checkpoints
+from airctl.training.frames import due
 
 ESTIMATORS = ("exact", "score-function-neural", "score-function-average", "report-2019")
 
 
 def contents(run: Path) -> dict[str, bytes]:
-    """The bytes that must not depend on stops: the last checkpoint and the metrics."""
+    """The bytes that must not depend on stops: the last checkpoint, the metrics and the pictures over training."""
     last = checkpoints.resolve(run / "checkpoints", "last")
     files = {name: (last / name).read_bytes() for name in checkpoints.FILES}
+    files |= {path.name: path.read_bytes() for path in [*run.glob("frames/*"), *run.glob("figures/*")]}
     return files | {name: (run / name).read_bytes() for name in ("metrics.jsonl", "metrics.csv")}
 
 
@@ -139,13 +144,40 @@ def test_old_checkpoints_go_and_the_chosen_ones_stay(data: Path, tmp_path: Path)
 
 def test_a_step_lowers_the_loss_it_was_taken_on(data: Path) -> None:
     """Fifty steps on one batch raise its ELBO: the sign of the surrogate is right."""
-    from airctl.scenes import read_split
-
     images = torch.from_numpy(read_split(data, "train").images[:8])
     config = loop.fit_to_data(tiny("optimiser.lr=0.003", "train.steps=50"), (8, 50, 50))
     learner = loop.Learner.build(config, torch.device("cpu"))
     elbos = [loop.training_step(learner, config, images, step).elbo.mean().item() for step in range(50)]
     assert elbos[-1] > elbos[0] + 10
+
+
+def test_frames_show_the_same_scenes_from_first_step_to_last(data: Path, finished: Path) -> None:
+    """Frames of steps 0, 10 and 12 show the same scenes with different reconstructions; none of them is trained on."""
+    frames = RunFolder(finished).read_frames()
+    assert [frame["step"] for frame in frames] == [0, 10, 12]
+    shown = [[row["image"] for row in frame["scenes"]] for frame in frames]
+    assert shown[0] == shown[1] == shown[2]
+    assert frames[0]["scenes"] != frames[2]["scenes"]
+    held_out = read_split(data, "train").images[-40:] / 255
+    for row in frames[0]["scenes"]:
+        distance = np.abs(held_out - pixels(row["image"])).max((1, 2))
+        assert (distance == 0).any()
+
+
+def test_frames_lie_as_close_at_the_start_as_at_the_end() -> None:
+    """Steps 0, 10, 20, 30, 50, 70, 100, ...: the report's 1k, 10k and 200k are among them, 23 in all."""
+    steps = [step for step in range(200_001) if due(step)]
+    assert steps[:8] == [0, 10, 20, 30, 50, 70, 100, 200]
+    assert {1_000, 10_000, 200_000} <= set(steps)
+    assert len(steps) == 23
+
+
+def test_watched_scenes_have_every_count_and_one_empty_canvas() -> None:
+    """Each count takes its turn; scenes without objects are not shown again and again."""
+    counts = [0, 0, 0, 1, 1, 1, 2, 1, 2, 2, 1, 2, 0, 1]
+    assert sorted(counts[i] for i in choose(counts)) == [0, 1, 1, 1, 1, 2, 2, 2]
+    assert choose([2]) == [0]
+    assert choose([0] * 5) == [0]
 
 
 def test_metrics_csv_holds_the_lines_of_metrics_jsonl(finished: Path) -> None:

@@ -1,0 +1,46 @@
+"""What the model can draw: scenes of its prior, and one object as a single number of its z_what changes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from airctl.evaluation.counts import CHUNK, rollouts
+from airctl.model import AIR, Rollout, paste
+from airctl.objectives import CountTerms
+
+SPAN = 3.0  # standard deviations of the prior of z_what on either side
+
+
+def sample_prior(model: AIR, per_count: int, generator: torch.Generator) -> Tensor:
+    """Scenes x ~ p(x | n) of n = 1..N objects, z_where and z_what from their priors, [N, per_count, D, D]."""
+    sizes = model.config.model
+    batch, steps = sizes.num_steps * per_count, sizes.num_steps
+    noise = model.noise(batch, generator)
+    z_where = model.prior.where.loc + model.prior.where.scale * noise.where
+    with torch.no_grad():
+        objects = model.decoder(noise.what)
+        pasted = paste(objects.flatten(0, 1), z_where.flatten(0, 1), sizes.canvas).unflatten(0, (batch, steps))
+        canvases = pasted.cumsum(1).unflatten(0, (steps, per_count))
+    return torch.stack([canvases[n, :, n] for n in range(steps)])
+
+
+def traverse_what(model: AIR, z_what: Tensor, rows: int, columns: int) -> tuple[list[int], Tensor]:
+    """The first of the objects ``z_what`` [K, C] as each of the numbers that differ most between them changes.
+
+    Returns which ``rows`` numbers those are, and the object [rows, columns, G, G] as each goes from -``SPAN`` to
+    ``SPAN`` prior standard deviations while the others stay.
+    """
+    numbers = z_what.var(0, correction=0).argsort(descending=True, stable=True)[:rows].tolist()
+    values = torch.linspace(-SPAN, SPAN, columns, device=z_what.device)
+    moved = z_what[0].repeat(len(numbers), columns, 1)
+    for row, number in enumerate(numbers):
+        moved[row, :, number] = values
+    with torch.no_grad():
+        return numbers, model.decoder(moved)
+
+
+def first_rollout(model: AIR, images: Tensor, log_p: Tensor) -> tuple[Rollout, CountTerms]:
+    """The roll-out at the posterior means over the first of ``images`` (uint8 [S, D, D])."""
+    steps = len(log_p) - 1
+    return next(rollouts(model, images[:CHUNK], log_p, lambda batch: model.mean_noise(batch, steps)))

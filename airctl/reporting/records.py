@@ -1,0 +1,64 @@
+"""A scene and what was found in it as a small JSON object, so that pictures can be drawn without model and data."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from airctl.evaluation import Found
+from airctl.evaluation.detection import there
+
+LARGEST = 100  # pixels a side; larger scenes are made smaller before they are kept
+WATCHED = 8  # scenes in a row of Figure 1
+
+
+def in_turn(keys: Sequence[Hashable]) -> list[tuple[int, int]]:
+    """(turn, index) of all ``keys``, sorted: the first of every key, then the second of every key, and so on."""
+    turns: Counter[Hashable] = Counter()
+    order = []
+    for index, key in enumerate(keys):
+        order.append((turns[key], index))
+        turns[key] += 1
+    return sorted(order)
+
+
+def choose(counts: Sequence[int], most: int = WATCHED) -> list[int]:
+    """``most`` scenes of those with ``counts`` [S]: each count takes its turn, but one scene at most is empty."""
+    return [index for turn, index in in_turn(counts) if counts[index] or not turn][:most]
+
+
+def scene_record(image: np.ndarray, found: Found, index: int, true_count: int, true_boxes: np.ndarray) -> dict[str, Any]:
+    """Scene ``index`` of ``found`` (image uint8 [D, D], true boxes [M, 4] padded with -1) with all that a picture needs.
+
+    Counts, boxes in pixels of the canvas, in step order the glimpses taken, and two PNGs in base64.
+    """
+    count = int(found.counts[index])
+    return {
+        "true": int(true_count),
+        "found": count,
+        "side": image.shape[-1],
+        "boxes": np.round(found.glimpses[index, :count].astype(float), 1).tolist(),
+        "true_boxes": there(true_boxes).tolist(),
+        "image": png_text(image),
+        "drawn": png_text(found.drawn[index]),
+    }
+
+
+def png_text(image: np.ndarray) -> str:
+    """A grey picture (uint8 [H, W]) as the base64 of a PNG."""
+    picture = Image.fromarray(image)
+    picture.thumbnail((LARGEST, LARGEST), Image.Resampling.BOX)
+    stream = io.BytesIO()
+    picture.save(stream, format="PNG", optimize=True)
+    return base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def pixels(png: str) -> np.ndarray:
+    """The picture in a ``png_text``, float [H, W] in [0, 1]."""
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(png))), float) / 255
