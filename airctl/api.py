@@ -21,7 +21,9 @@ from airctl.evaluation.variance import parameter_groups
 from airctl.files import atomic_path, write_text
 from airctl.model import AIR, boxes, truncated_geometric
 from airctl.objectives import ESTIMATORS, estimator, require_known
+from airctl.reporting import figures
 from airctl.reporting.charts import variance_charts
+from airctl.reporting.gallery import make_gallery
 from airctl.reporting.pictures import scene_grid
 from airctl.reporting.tables import count_table
 from airctl.reporting.variance import variance_table
@@ -77,7 +79,9 @@ def evaluate(
     seed: int = 0,
     device: str = "auto",
 ) -> dict[str, Any]:
-    """Count the scenes of ``split`` of ``data`` (by default the run's own file) and write eval.json and eval.md.
+    """Count the scenes of ``split`` of ``data`` (by default the run's own file); write eval.json and eval.md.
+
+    From the same pass come gallery.json (scenes of every outcome) and pictures in figures/.
 
     ``num_steps`` lets the model take more steps than in training; ``accurate_enough`` of the result tells whether
     ``min_accuracy`` was reached.
@@ -92,6 +96,9 @@ def evaluate(
     result = {"run": str(run), "data": str(path), "split": split, "step": loaded.step, "seed": seed, **asdict(report)}
     result |= {**asdict(evaluate_boxes(found, true.boxes)), "outcomes": shares(named)}
     result["accurate_enough"] = report.count_accuracy >= min_accuracy
+    gallery = make_gallery(model, found, true, named, log_p, generator(seed, "gallery", 0, loaded.device))
+    figures.save(figures.gallery_figures(result, gallery), loaded.folder.figures)
+    loaded.folder.write_json("gallery.json", {"step": loaded.step, **gallery})
     loaded.folder.write_json("eval.json", result)
     write_text(loaded.folder.path / "eval.md", count_table(result) + "\n")
     return result

@@ -2,11 +2,12 @@
 
 from airctl.evaluation.counts import CountReport, evaluate_counts, infer_counts
 from airctl.evaluation.detection import DetectionReport, Found, evaluate_boxes, find
-from airctl.evaluation.failures import OUTCOMES, outcomes, shares
+from airctl.evaluation.failures import OUTCOMES, RIGHT, outcomes, shares
 from airctl.evaluation.variance import EstimatorReport, fit_baseline, measure_variance
 
 __all__ = [
     "OUTCOMES",
+    "RIGHT",
     "CountReport",
     "DetectionReport",
     "EstimatorReport",

@@ -1,0 +1,68 @@
+"""Which scenes of an evaluation to keep for pictures, and what else the model is asked to draw for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from airctl.evaluation import RIGHT, Found
+from airctl.evaluation.samples import SPAN, first_rollout, sample_prior, traverse_what
+from airctl.model import AIR, boxes
+from airctl.reporting.records import choose, in_turn, png_text, scene_record
+from airctl.scenes import SceneSplit
+
+MOST, EACH = 480, 40  # scenes in all, and of one outcome with one pair of counts
+SAMPLES, ROWS, COLUMNS = 8, 6, 9
+
+
+def make_gallery(
+    model: AIR, found: Found, split: SceneSplit, named: Sequence[str], log_p: Tensor, generator: torch.Generator
+) -> dict[str, Any]:
+    """Scenes of every outcome and every pair of counts that came, glimpses, samples of the prior and a traversal.
+
+    ``found`` and ``named`` are what an evaluation of ``split`` gave; the scenes come from it, nothing is counted again.
+    """
+    counts = split.counts.tolist()
+    kinds = list(zip(named, counts, found.counts.tolist(), strict=True))
+    kept = [i for turn, i in in_turn(kinds) if turn < EACH][:MOST]
+    scenes = [
+        scene_record(split.images[i], found, i, counts[i], split.boxes[i]) | {"scene": i, "outcome": named[i]}
+        for i in sorted(kept, key=lambda i: (named[i] == RIGHT, i))
+    ]
+    return {"scenes": scenes, **_drawn(model, split, log_p, generator)}
+
+
+def _drawn(model: AIR, split: SceneSplit, log_p: Tensor, generator: torch.Generator) -> dict[str, Any]:
+    rollout, terms = first_rollout(model, torch.from_numpy(split.images).to(generator.device), log_p)
+    counts = terms.log_q.argmax(1).tolist()
+    edges = boxes(rollout.z_where, split.images.shape[-1]).cpu().numpy()
+    glimpses = [
+        {
+            "image": png_text(split.images[i]),
+            "side": split.images.shape[-1],
+            "boxes": np.round(edges[i, : counts[i]].astype(float), 1).tolist(),
+            "steps": [
+                {"glimpse": png_text(_bytes(rollout.glimpses[i, s])), "object": png_text(_bytes(rollout.objects[i, s]))}
+                for s in range(counts[i])
+            ],
+        }
+        for i in [i for i in choose(counts, SAMPLES + 1) if counts[i]][:SAMPLES]
+    ]
+    taken = [rollout.z_what[i, :n] for i, n in enumerate(counts) if n]
+    traversal: dict[str, Any] = {"values": np.linspace(-SPAN, SPAN, COLUMNS).tolist(), "rows": []}
+    if taken:
+        numbers, objects = traverse_what(model, torch.cat(taken), ROWS, COLUMNS)
+        traversal["rows"] = [
+            {"number": number, "objects": [png_text(_bytes(one)) for one in row]}
+            for number, row in zip(numbers, objects, strict=True)
+        ]
+    prior = [[png_text(_bytes(one)) for one in row] for row in sample_prior(model, SAMPLES, generator)]
+    return {"glimpses": glimpses, "prior": prior, "traversal": traversal}
+
+
+def _bytes(image: Tensor) -> np.ndarray:
+    return (image.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
