@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DATA := data/scenes.h5
 RUN := runs/demo
 
-.PHONY: help setup demo test lint bench reproduce soak clean
+.PHONY: help setup demo test browser lint bench reproduce soak clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 18
@@ -19,18 +19,21 @@ $(VENV)/.done: setup.cfg constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-demo: setup  ## real digits, data, training, count accuracy, pictures (about ten minutes)
+demo: setup  ## real digits, data, training, count accuracy, report page (about ten minutes)
 	@test -f $(DATA) || $(BIN)/airctl generate-data $(DATA) --digits mnist || \
 	  { echo "MNIST cannot be had from here; taking its 5 000 digit sample, mnist-5k, instead" >&2; \
 	    $(BIN)/airctl generate-data $(DATA) --digits mnist-5k; }
 	$(BIN)/airctl train $(DATA) --run $(RUN) --preset fast --resume
 	$(BIN)/airctl variance-report $(RUN) --samples 100 --fit-steps 300
-	$(BIN)/airctl preview $(RUN)
 	$(BIN)/airctl eval $(RUN)
-	@echo "pictures: $$(ls $(RUN)/figures/*.png)"
+	@echo "all of it in one page, to open in a browser: $$($(BIN)/airctl report $(RUN))"
 
 test: setup lint  ## linter, types and tests
 	$(BIN)/python -m pytest
+
+browser: setup  ## the report page in a real browser, as Debian's chromium-driver package has it
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[browser]'
+	$(BIN)/python -m pytest tests/test_browser.py -rs
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -8,7 +8,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from airctl._version import __version__
-from airctl.api import draw_data, draw_run, evaluate, load, measure_variance
+from airctl.api import draw_data, draw_run, evaluate, load, measure_variance, report
 from airctl.config import PRESETS, Config, override, preset
 from airctl.errors import AirctlError
 from airctl.inference import Box, Found, infer
@@ -34,5 +34,6 @@ __all__ = [
     "measure_variance",
     "override",
     "preset",
+    "report",
     "train",
 ]

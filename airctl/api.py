@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from airctl import scenes
 from airctl.config import Config
-from airctl.errors import ConfigError
+from airctl.errors import ConfigError, InputFileError
 from airctl.evaluation import evaluate_boxes, evaluate_counts, find, fit_baseline, outcomes, shares
 from airctl.evaluation import measure_variance as measure
 from airctl.evaluation.counts import rollouts
@@ -24,6 +24,7 @@ from airctl.objectives import ESTIMATORS, estimator, require_known
 from airctl.reporting import figures
 from airctl.reporting.charts import variance_charts
 from airctl.reporting.gallery import make_gallery
+from airctl.reporting.page import RunReport, report_page
 from airctl.reporting.pictures import scene_grid
 from airctl.reporting.tables import count_table
 from airctl.reporting.variance import variance_table
@@ -93,7 +94,8 @@ def evaluate(
     noise = generator(seed, "evaluate", 0, loaded.device)
     report = evaluate_counts(model, images, found.counts, true.counts, log_p, noise)
     named = outcomes(found, true.images, true.boxes)
-    result = {"run": str(run), "data": str(path), "split": split, "step": loaded.step, "seed": seed, **asdict(report)}
+    result = {"run": str(run), "data": str(path), "split": split, "step": loaded.step, "seed": seed}
+    result |= {"num_steps": len(log_p) - 1, **asdict(report)}
     result |= {**asdict(evaluate_boxes(found, true.boxes)), "outcomes": shares(named)}
     result["accurate_enough"] = report.count_accuracy >= min_accuracy
     gallery = make_gallery(model, found, true, named, log_p, generator(seed, "gallery", 0, loaded.device))
@@ -215,6 +217,54 @@ def _measure(
         "parameters": {name: sum(p.numel() for p in group) for name, group in parameter_groups(model).items()},
         "estimators": {name: asdict(report) for name, report in reports.items()},
     }
+
+
+def report(
+    runs: Path | str | Sequence[Path | str], *, out: Path | None = None, data: Path | None = None, device: str = "auto"
+) -> Path:
+    """One HTML page for a run (by default its report.html), or for several side by side; returns its path.
+
+    A run that is not evaluated yet is evaluated first, on the test scenes of ``data`` or of its own file.
+    """
+    paths = [Path(runs)] if isinstance(runs, Path | str) else [Path(run) for run in runs]
+    if not paths:
+        raise ConfigError("a report needs at least one run: name its folder")
+    if len(paths) > 1 and out is None:
+        raise ConfigError("a report of several runs belongs to none of them: say with --out where to write it")
+    found = [_run_report(path, data, device) for path in paths]
+    names = [path.resolve().name for path in paths]
+    if len(set(names)) < len(names):
+        found = [replace(run, name=run.path) for run in found]
+    out = out or paths[0] / "report.html"
+    try:
+        write_text(out, report_page(found))
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise InputFileError(
+            f"{', '.join(map(str, paths))}: the results there are not what this airctl writes "
+            f"({type(error).__name__}: {error}): run airctl eval again"
+        ) from error
+    return out
+
+
+def _run_report(path: Path, data: Path | None, device: str) -> RunReport:
+    folder = RunFolder(path).require()
+    results = folder.read_results("eval.json"), folder.read_results("gallery.json")
+    if not all(results) or "outcomes" not in results[0] or results[0].get("step") != results[1].get("step"):
+        evaluate(path, data=data, device=device)
+        results = folder.read_json("eval.json"), folder.read_json("gallery.json")
+    return RunReport(
+        name=path.resolve().name,
+        path=str(path),
+        config=folder.config(),
+        command=folder.command(),
+        environment=folder.read_results("environment.json"),
+        data=folder.data(),
+        metrics=folder.read_metrics(),
+        frames=folder.read_frames(),
+        result=results[0],
+        gallery=results[1],
+        variance=folder.read_results("variance.json") or None,
+    )
 
 
 def draw_run(run: Path | str, *, data: Path | None = None, checkpoint: str = "last", out: Path | None = None) -> Path:

@@ -91,3 +91,20 @@ def variance_report(
     if result["stopped_by"] is not None:
         say(f"stopped; {run / 'variance.json'} keeps what was measured")
         sys.exit(128 + result["stopped_by"])
+
+
+@airctl.command(short_help="One HTML page of a run, or of several side by side.")
+@click.argument("runs", type=FILE, nargs=-1, required=True, metavar="RUN...")
+@click.option("-o", "--out", type=FILE, default=None, help="HTML to write; RUN/report.html by default.")
+@click.option("--data", type=FILE, default=None, help="Scenes for a run that is not evaluated yet; its own by default.")
+@DEVICE
+def report(runs: tuple[Path, ...], **options: Any) -> None:
+    """Write all of a run into one HTML page that needs no network: numbers, curves, scenes, failures, commands.
+
+    \b
+    airctl report runs/first
+    airctl report runs/first runs/second -o compare.html
+    """
+    from airctl import api
+
+    click.echo(api.report(runs, **options))

@@ -26,15 +26,16 @@ def sample_prior(model: AIR, per_count: int, generator: torch.Generator) -> Tens
 
 
 def traverse_what(model: AIR, z_what: Tensor, rows: int, columns: int) -> tuple[list[int], Tensor]:
-    """One of the objects ``z_what`` [K, C], that with the most ink, as each number that differs most between them changes.
+    """One of the objects ``z_what`` [K, C], the most ordinary, as one of its numbers changes and the others stay.
 
-    Returns which ``rows`` numbers those are, and the object [rows, columns, G, G] as each goes from -``SPAN`` to
-    ``SPAN`` prior standard deviations while the others stay.
+    Returns the ``rows`` numbers that differ most between the objects, and the object [rows, columns, G, G] as each of
+    them goes from -``SPAN`` to ``SPAN`` prior standard deviations.
     """
     numbers = z_what.var(0, correction=0).argsort(descending=True, stable=True)[:rows].tolist()
     values = torch.linspace(-SPAN, SPAN, columns, device=z_what.device)
     with torch.no_grad():
-        moved = z_what[model.decoder(z_what).sum((1, 2)).argmax()].repeat(len(numbers), columns, 1)
+        ordinary = (z_what - z_what.mean(0)).square().sum(1).argmin()
+        moved = z_what[ordinary].repeat(len(numbers), columns, 1)
         for row, number in enumerate(numbers):
             moved[row, :, number] = values
         return numbers, model.decoder(moved)

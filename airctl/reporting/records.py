@@ -36,7 +36,7 @@ def choose(counts: Sequence[int], most: int = WATCHED) -> list[int]:
 def scene_record(
     image: np.ndarray, found: Found, index: int, true_count: int, true_boxes: np.ndarray
 ) -> dict[str, Any]:
-    """Scene ``index`` of ``found`` (image uint8 [D, D], true boxes [M, 4] padded with -1) with all that a picture needs.
+    """Scene ``index`` of ``found`` (image uint8 [D, D], true boxes [M, 4] padded with -1) for its pictures.
 
     Counts, boxes in pixels of the canvas, in step order the glimpses taken, and two PNGs in base64.
     """

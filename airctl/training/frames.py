@@ -1,4 +1,4 @@
-"""Figure 1 of the report as a run goes: the same scenes, and what the model makes of them, after more and more steps."""
+"""Figure 1 of the report as a run goes: the same scenes, and what the model makes of them after more and more steps."""
 
 from __future__ import annotations
 

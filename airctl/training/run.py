@@ -137,6 +137,15 @@ class RunFolder:
         """The frames kept, in the order of their steps."""
         return [self.read_json(f"frames/{path.name}") for path in sorted(self.frames.glob("step_*.json"))]
 
+    def command(self) -> str:
+        """The command line that started the run; empty if it was started from Python."""
+        path = self.path / "command.txt"
+        return read_small(path).decode("utf-8", "replace") if path.exists() else ""
+
+    def read_results(self, name: str) -> dict[str, Any]:
+        """``read_json``, or nothing where there is no such file."""
+        return self.read_json(name) if (self.path / name).exists() else {}
+
     def read_json(self, name: str) -> dict[str, Any]:
         """A result file such as eval.json; ``InputFileError`` if it is not one JSON object."""
         path = self.path / name

@@ -1,0 +1,263 @@
+"""The report page: all of a run in one file, and nothing of it that a browser would take for its own."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pipeline.test_cli import run as command
+
+import airctl
+from airctl.errors import ConfigError, InputFileError
+from airctl.reporting.axes import LinearAxis
+from airctl.reporting.figures import smooth, spread
+from airctl.reporting.records import in_turn
+
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&<!--"
+
+
+class Elements(HTMLParser):
+    """The elements of a page with their attributes, the text in scripts, and all other text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        inside = self.found[-1][0] if self.found else ""
+        if inside == "script" and data.strip():
+            self.scripts.append(data)
+        elif inside != "style":
+            self.text += data
+
+
+@pytest.fixture(scope="module")
+def evaluated(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small run with eval.json and variance.json; tests must not write to it."""
+    run = shutil.copytree(finished, tmp_path_factory.mktemp("report") / "first")
+    airctl.evaluate(run)
+    airctl.measure_variance(run, samples=4, batch=4, estimators=["exact", "score-function"])
+    return run
+
+
+@pytest.fixture
+def run(evaluated: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(evaluated, tmp_path / "first")
+
+
+def embedded(page: str) -> Any:
+    """The data that the page's script draws from."""
+    return json.loads(Elements(page).scripts[0])
+
+
+def test_the_page_has_the_numbers_of_the_run(run: Path) -> None:
+    """Accuracy, confusion, shares, variance, config and command lines: what the files say stands on the page."""
+    out = airctl.report(run)
+    page = out.read_text(encoding="utf-8")
+    result, text = json.loads((run / "eval.json").read_text()), Elements(page).text
+    assert out == run / "report.html"
+    assert f"{result['count_accuracy']:.2%}" in text
+    assert f"{result['elbo']:.1f}" in text
+    assert "score-function-neural" in text
+    assert f"airctl eval {run} --data {result['data']} --split test --checkpoint 12 --num-steps 3 --seed 0" in text
+    assert f"airctl variance-report {run} --samples 4 --batch 4" in text
+    assert "glimpse_hidden = 12" in text
+    data = embedded(page)["runs"][0]
+    assert data["outcomes"] == result["outcomes"]
+    assert data["confusion"] == result["confusion"]
+    assert [frame["step"] for frame in data["frames"]] == [0, 10, 12]
+
+
+def test_the_page_is_one_file_that_asks_for_nothing(run: Path) -> None:
+    """No address of anything outside it, a policy that forbids all loading, and under 5 MB."""
+    page = airctl.report(run).read_text(encoding="utf-8")
+    for tag, attributes in Elements(page).found:
+        assert not {"onerror", "onload", "onclick", "style"} & set(attributes), tag
+        for name in ("src", "href", "action", "srcset"):
+            assert (attributes.get(name) or "#").startswith(("#", "data:"))
+    assert "url(" not in page
+    assert "@import" not in page
+    assert "default-src 'none'" in page
+    assert len(page) < 5_000_000
+
+
+def test_the_policy_names_the_script_and_style_that_are_there(run: Path) -> None:
+    """Their sha256 is of the very bytes in the page: with another script the browser would run none."""
+    import base64
+    import hashlib
+
+    page = airctl.report(run).read_text(encoding="utf-8")
+    for kind in ("script", "style"):
+        (inner,) = re.findall(rf"<{kind}>(.*?)</{kind}>", page, re.S)
+        digest = base64.b64encode(hashlib.sha256(inner.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}'" in page
+
+
+def test_nothing_of_a_hostile_run_becomes_part_of_the_page(run: Path) -> None:
+    """A folder, a command, an environment, an outcome and a preset that try to be HTML stay text."""
+    plain = airctl.report(run).read_text(encoding="utf-8")
+    hostile = run.rename(run.parent / HOSTILE.replace("/", "\u2044"))
+    (hostile / "command.txt").write_text(HOSTILE)
+    (hostile / "environment.json").write_text(json.dumps({HOSTILE: HOSTILE, "threads": HOSTILE}))
+    data = json.loads((hostile / "data.json").read_text())
+    (hostile / "data.json").write_text(json.dumps(data | {"digits": HOSTILE, HOSTILE: HOSTILE}))
+    for name in ("eval.json", "gallery.json"):
+        text = (hostile / name).read_text()
+        (hostile / name).write_text(text.replace("object missed", json.dumps(HOSTILE)[1:-1]))
+    variance = json.loads((hostile / "variance.json").read_text())
+    variance["estimators"][HOSTILE] = variance["estimators"].pop("exact")
+    (hostile / "variance.json").write_text(json.dumps(variance))
+    gallery = json.loads((hostile / "gallery.json").read_text())
+    gallery["scenes"][0]["image"] = HOSTILE
+    (hostile / "gallery.json").write_text(json.dumps(gallery))
+    page = Elements(airctl.report(hostile).read_text(encoding="utf-8"))
+    assert HOSTILE in page.text
+    assert len(page.scripts) == 2
+    assert [tag for tag, _ in page.found].count("script") == 2
+    assert [tag for tag, _ in page.found].count("img") == 0
+    known = {name for _, attributes in Elements(plain).found for name in attributes}
+    assert {name for _, attributes in page.found for name in attributes} <= known
+    assert json.loads(page.scripts[0])["runs"][0]["gallery"][0]["image"] == HOSTILE
+
+
+def test_the_check_for_hostile_text_can_fail() -> None:
+    """Negative control: put into a page as it is, that text is a script and a picture, and swallows what follows."""
+    page = Elements(f"<p>{HOSTILE}</p><script>1</script>")
+    assert [tag for tag, _ in page.found] == ["p", "script", "img"]
+    assert page.scripts == ["alert(1)"]
+
+
+def test_a_run_that_is_not_evaluated_is_evaluated_once(finished: Path, tmp_path: Path) -> None:
+    """Without eval.json the report makes it; with it, it is left as it is."""
+    run = shutil.copytree(finished, tmp_path / "first")
+    airctl.report(run)
+    before = (run / "eval.json").stat().st_mtime_ns
+    airctl.report(run)
+    assert (run / "eval.json").stat().st_mtime_ns == before
+    (run / "gallery.json").unlink()
+    airctl.report(run)
+    assert (run / "eval.json").stat().st_mtime_ns != before
+
+
+def test_several_runs_stand_side_by_side(run: Path, data: Path, tmp_path: Path) -> None:
+    """A column each, with the settings in which they differ; the page wants a place of its own."""
+    from pipeline.conftest import tiny
+
+    airctl.train(data, tmp_path / "second", tiny("train.seed=3", "objective.estimator=rloo"), threads=1)
+    runs = [run, tmp_path / "second"]
+    with pytest.raises(ConfigError, match="say with --out"):
+        airctl.report(runs)
+    page = airctl.report(runs, out=tmp_path / "both.html").read_text(encoding="utf-8")
+    assert [each["name"] for each in embedded(page)["runs"]] == ["first", "second"]
+    rows = re.findall(r'<tr><th scope="row">objective.estimator</th>(.*?)</tr>', page)
+    assert rows == ["<td>score-function-neural</td><td>rloo</td>"]
+    assert not re.findall(r'<th scope="row">model.hidden</th>', page), "what is the same need not be compared"
+    twice = airctl.report([run, run], out=tmp_path / "twice.html").read_text(encoding="utf-8")
+    assert embedded(twice)["runs"][0]["name"] == str(run), "runs of one name are told apart by their paths"
+
+
+def test_many_runs_share_the_room(run: Path, tmp_path: Path) -> None:
+    """Twelve runs keep fewer scenes each, and every kind of scene that there is."""
+    page = airctl.report([run] * 12, out=tmp_path / "many.html").read_text(encoding="utf-8")
+    galleries = [each["gallery"] for each in embedded(page)["runs"]]
+    whole = json.loads((run / "gallery.json").read_text())["scenes"]
+    assert len(galleries) == 12
+    assert all(len(gallery) <= 40 for gallery in galleries)
+    assert {s["outcome"] for s in galleries[0]} == {s["outcome"] for s in whole}
+    assert len(page) < 5_000_000
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("eval.json", "[]"),
+        ("eval.json", '{"outcomes": 3, "step": 12}'),
+        ("gallery.json", '{"step": 12}'),
+        ("gallery.json", "{"),
+        ("variance.json", '{"estimators": {"exact": {}}}'),
+        ("frames/step_00000000.json", '{"step": 0}'),
+    ],
+)
+def test_results_that_are_none_are_one_sentence(run: Path, name: str, text: str) -> None:
+    """A result file that holds something else is named, with what to do; no traceback, and no page."""
+    (run / name).write_text(text)
+    with pytest.raises(InputFileError, match=r"airctl eval again|cannot be read as JSON|no JSON object"):
+        airctl.report(run)
+    assert not (run / "report.html").exists()
+
+
+def test_the_command_prints_where_the_page_is(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """airctl report RUN... -o OUT, and one sentence for a folder that is no run."""
+    assert command(["report", str(run)], monkeypatch, capsys)[:2] == (0, f"{run / 'report.html'}\n")
+    out = tmp_path / "both.html"
+    assert command(["report", str(run), str(run), "-o", str(out)], monkeypatch, capsys)[:2] == (0, f"{out}\n")
+    code, _, err = command(["report", str(tmp_path)], monkeypatch, capsys)
+    assert code == 2
+    assert "is not a run folder" in err
+
+
+def test_evaluation_draws_every_picture(evaluated: Path) -> None:
+    """Training leaves its curves and Figure 1, the evaluation the rest; each is a PNG that can be opened."""
+    from PIL import Image
+
+    sizes = {}
+    for path in (evaluated / "figures").glob("*.png"):
+        with Image.open(path) as picture:
+            sizes[path.stem] = picture.size
+    wanted = {"curves", "figure1", "confusion", "failures", "glimpses", "prior", "traversal", "variance"}
+    assert set(sizes) == wanted
+    assert min(min(size) for size in sizes.values()) > 100
+
+
+def test_the_gallery_keeps_some_of_every_kind(evaluated: Path) -> None:
+    """Each outcome and each cell of the confusion matrix that holds a scene has scenes in the gallery."""
+    result = json.loads((evaluated / "eval.json").read_text())
+    scenes = json.loads((evaluated / "gallery.json").read_text())["scenes"]
+    assert {s["outcome"] for s in scenes} == {name for name, share in result["outcomes"].items() if share}
+    cells = {(t, f) for t, row in enumerate(result["confusion"]) for f, number in enumerate(row) if number}
+    assert {(s["true"], s["found"]) for s in scenes} == cells
+
+
+def test_keys_take_their_turns() -> None:
+    """The first of each key before the second of any."""
+    assert in_turn("aaabbc") == [(0, 0), (0, 3), (0, 5), (1, 1), (1, 4), (2, 2)]
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 200_000), (-3.2, 712.6), (598.1, 598.2), (0, 7)])
+def test_an_axis_has_round_numbers_inside(low: float, high: float) -> None:
+    """Two to six ticks, evenly apart, none outside, and the ends at the ends."""
+    axis = LinearAxis.over([low, high], 100, 20)
+    ticks = axis.ticks()
+    assert 2 <= len(ticks) <= 6
+    assert min(ticks) >= low - 1e-9
+    assert max(ticks) <= high + 1e-9
+    assert (axis(low), axis(high)) == (100, 20)
+    gaps = {round(b - a, 9) for a, b in itertools.pairwise(ticks)}
+    assert len(gaps) == 1
+
+
+def test_an_axis_of_one_value_does_not_divide_by_nothing() -> None:
+    """A single number, or none, still has an axis."""
+    assert LinearAxis.over([5.0], 0, 10)(5) == 0
+    assert LinearAxis.over([], 0, 10).ticks()
+
+
+def test_curves_are_smoothed_and_frames_thinned() -> None:
+    """A running mean of ten lines; first and last of many frames stay."""
+    assert smooth([(i, float(i)) for i in range(12)])[-1] == (11, 6.5)
+    assert spread(list(range(23)), 8)[0::7] == [0, 22]
+    assert spread([1, 2], 8) == [1, 2]
