@@ -13,7 +13,7 @@ from torch import Tensor
 
 from airctl import scenes
 from airctl.config import Config
-from airctl.errors import ConfigError, InputFileError
+from airctl.errors import ConfigError
 from airctl.evaluation import evaluate_boxes, evaluate_counts, find, fit_baseline, outcomes, shares
 from airctl.evaluation import measure_variance as measure
 from airctl.evaluation.counts import rollouts
@@ -26,6 +26,7 @@ from airctl.reporting.charts import variance_charts
 from airctl.reporting.gallery import make_gallery
 from airctl.reporting.page import RunReport, report_page
 from airctl.reporting.pictures import scene_grid
+from airctl.reporting.records import as_written
 from airctl.reporting.tables import count_table
 from airctl.reporting.variance import variance_table
 from airctl.training import Learner, RunFolder, pick_device
@@ -236,13 +237,9 @@ def report(
     if len(set(names)) < len(names):
         found = [replace(run, name=run.path) for run in found]
     out = out or paths[0] / "report.html"
-    try:
-        write_text(out, report_page(found))
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise InputFileError(
-            f"{', '.join(map(str, paths))}: the results there are not what this airctl writes "
-            f"({type(error).__name__}: {error}): run airctl eval again"
-        ) from error
+    with as_written(", ".join(map(str, paths))):
+        page = report_page(found)
+    write_text(out, page)
     return out
 
 

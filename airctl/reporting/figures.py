@@ -27,7 +27,7 @@ def save(pictures: Mapping[str, Image.Image], folder: Any) -> None:
     """Write each picture as a PNG of its name into ``folder``, each whole or not at all."""
     for name, picture in pictures.items():
         with atomic_path(folder / f"{name}.png") as part:
-            picture.save(part, format="PNG", optimize=True)
+            picture.save(part, format="PNG")
 
 
 def training_figures(metrics: Sequence[Record], frames: Sequence[Record]) -> dict[str, Image.Image]:

@@ -5,17 +5,31 @@ from __future__ import annotations
 import base64
 import io
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from airctl.errors import InputFileError
 from airctl.evaluation import Found
 from airctl.evaluation.detection import there
 
 LARGEST = 100  # pixels a side; larger scenes are made smaller before they are kept
 WATCHED = 8  # scenes in a row of Figure 1
+
+
+@contextmanager
+def as_written(where: str) -> Iterator[None]:
+    """While results are drawn that ``where`` names: ``InputFileError`` if they are not what airctl writes."""
+    try:
+        yield
+    except (AttributeError, ArithmeticError, LookupError, OSError, TypeError, ValueError) as error:
+        raise InputFileError(
+            f"the results in {where} are not what this airctl writes ({type(error).__name__}: {error}): "
+            "run airctl eval again, and delete frames/ if that does not help"
+        ) from error
 
 
 def in_turn(keys: Sequence[Hashable]) -> list[tuple[int, int]]:

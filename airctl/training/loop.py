@@ -26,6 +26,7 @@ from airctl.files import sha256_of
 from airctl.model import AIR, continuing_at, truncated_geometric
 from airctl.objectives import Estimator, Surrogate, count_terms, estimator, roll_out
 from airctl.reporting.figures import save, training_figures
+from airctl.reporting.records import as_written
 from airctl.training import checkpoint
 from airctl.training.board import Board
 from airctl.training.frames import Watched, due
@@ -245,7 +246,9 @@ class _Session:
         self.folder.write_metrics_csv()
         if self.board is not None:
             self.board.close()
-        save(training_figures(self.folder.read_metrics(), self.folder.read_frames()), self.folder.figures)
+        with as_written(str(self.folder.frames)):
+            pictures = training_figures(self.folder.read_metrics(), self.folder.read_frames())
+        save(pictures, self.folder.figures)
         seconds = time.monotonic() - started
         run = str(self.folder.path)
         return TrainResult(run, self.state.step, seconds, self.state.validation_accuracy, stop.signum)

@@ -13,7 +13,7 @@ import pytest
 import torch
 from pipeline.conftest import tiny
 
-from airctl.errors import ConfigError, NotFiniteError, RunInUseError
+from airctl.errors import ConfigError, InputFileError, NotFiniteError, RunInUseError
 from airctl.reporting.records import choose, pixels
 from airctl.scenes import read_split
 from airctl.training import Progress, RunFolder, TrainResult, loop, train
@@ -170,6 +170,17 @@ def test_frames_lie_as_close_at_the_start_as_at_the_end() -> None:
     assert steps[:8] == [0, 10, 20, 30, 50, 70, 100, 200]
     assert {1_000, 10_000, 200_000} <= set(steps)
     assert len(steps) == 23
+
+
+@pytest.mark.parametrize("text", ["{", "{}", '{"step": 0, "scenes": [{}]}', '{"step": 0, "scenes": 3}'])
+def test_a_frame_that_is_none_is_told(text: str, data: Path, finished: Path, tmp_path: Path) -> None:
+    """The pictures at the end of a training are refused in one sentence; what was trained is there all the same."""
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
+    (run / "frames/step_00000000.json").write_text(text)
+    config = tiny("objective.estimator=score-function-neural")
+    with pytest.raises(InputFileError, match=r"delete frames/|cannot be read as JSON"):
+        train(data, run, config, threads=1, resume=True)
+    assert checkpoints.resolve(run / "checkpoints", "last").name == "step_00000012"
 
 
 def test_watched_scenes_have_every_count_and_one_empty_canvas() -> None:
