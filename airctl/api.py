@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from torch import Tensor
 from airctl import scenes
 from airctl.config import Config
 from airctl.errors import ConfigError
-from airctl.evaluation import evaluate_boxes, evaluate_counts, find, fit_baseline, outcomes, shares
+from airctl.evaluation import evaluate_boxes, evaluate_counts, find, fit_baselines, outcomes, shares
 from airctl.evaluation import measure_variance as measure
 from airctl.evaluation.counts import rollouts
 from airctl.evaluation.variance import parameter_groups
@@ -120,8 +119,8 @@ def measure_variance(
     device: str = "auto",
     against_report: bool = False,
     on_checkpoint: Callable[[int], None] = lambda step: None,
-    on_fit: Callable[[str, int], None] = lambda name, step: None,
-    on_sample: Callable[[int], None] = lambda done: None,
+    on_fit: Callable[[int], None] = lambda step: None,
+    on_sample: Callable[[int, int], None] = lambda done, of: None,
 ) -> dict[str, Any]:
     """Measure gradient estimators on one batch of the run's training scenes.
 
@@ -129,6 +128,9 @@ def measure_variance(
     is the untrained model. The result has the table of the latest of them, and of each under "checkpoints". It is
     written to variance.json, variance.md and figures/variance*.png, after each checkpoint. Stopped by Ctrl-C or SIGTERM
     it keeps what it has, and says so under "stopped_by".
+
+    Estimators pass two at a time, so what is stopped early has figures of some and not of others: "left_out" names
+    these. ``on_sample(done, of)`` counts roll-outs.
 
     "all" among ``estimators`` is every one there is. A baseline that the run itself trained is used as it is; any other
     is first fitted on the frozen model for ``fit_steps`` batches that leave the measured one out. ``against_report``
@@ -181,8 +183,8 @@ def _measure(
     batch: int,
     fit_steps: int,
     seed: int,
-    on_fit: Callable[[str, int], None],
-    on_sample: Callable[[int], None],
+    on_fit: Callable[[int], None],
+    on_sample: Callable[[int, int], None],
     stop: StopRequest,
 ) -> dict[str, Any]:
     """The estimators at one checkpoint, after fitting the baselines that the run has not trained."""
@@ -202,17 +204,19 @@ def _measure(
         chosen[name].modules.to(loaded.device)
         if chosen[name].modules.state_dict():
             fitted.append(name)
-            batches = _batches(rest, config.train.batch, fit_steps, seed, partial(on_fit, name), stop)
-            make = partial(generator, seed, "fit", device=loaded.device)
-            fit_baseline(model, chosen[name], batches, loaded.log_p(), fit_steps, make)
+    if fitted:
+        batches = _batches(rest, config.train.batch, fit_steps, seed, on_fit, stop)
+        make = _generators(seed, "fit", loaded.device)
+        fit_baselines(model, [chosen[name] for name in fitted], batches, loaded.log_p(), fit_steps, make)
     make_generator = _generators(seed, "variance", loaded.device)
     reports = measure(
         model, chosen, measured, loaded.log_p(), samples, make_generator, on_sample, lambda: stop.signum is not None
     )
     return {
         "step": loaded.step,
-        "samples": next(iter(reports.values())).samples,
+        "samples": min(report.samples for report in reports.values()),
         "samples_asked": samples,
+        "left_out": [name for name in estimators if name not in reports],
         "batch": batch,
         "fitted": fitted,
         "parameters": {name: sum(p.numel() for p in group) for name, group in parameter_groups(model).items()},

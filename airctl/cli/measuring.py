@@ -68,18 +68,18 @@ def variance_report(
     from airctl import api, reporting
 
     names = words(estimators) or list(api.TABLE_1)
-    with tqdm(total=samples, unit="sample", file=sys.stderr, disable=as_json, dynamic_ncols=True) as bar:
+    with tqdm(total=samples, unit="roll-out", file=sys.stderr, disable=as_json, dynamic_ncols=True) as bar:
 
         def reached(step: int) -> None:
-            bar.reset()
+            bar.reset(samples)
             bar.set_description(f"step {step}")
 
-        def fitting(name: str, step: int) -> None:
-            bar.set_postfix_str(f"fitting the baseline of {name}: {step}/{fit_steps}")
+        def fitting(step: int) -> None:
+            bar.set_postfix_str(f"fitting baselines: {step}/{fit_steps}")
 
-        def sampled(done: int) -> None:
-            if done == 1:
-                bar.reset()  # so that the time left is that of samples alone
+        def sampled(done: int, of: int) -> None:
+            if of != bar.total or done < bar.n:
+                bar.reset(of)  # so that the time left is that of samples alone
                 bar.set_postfix_str("")
             bar.update(done - bar.n)
 

@@ -3,7 +3,7 @@
 from airctl.evaluation.counts import CountReport, evaluate_counts, infer_counts
 from airctl.evaluation.detection import DetectionReport, Found, evaluate_boxes, find
 from airctl.evaluation.failures import OUTCOMES, RIGHT, outcomes, shares
-from airctl.evaluation.variance import EstimatorReport, fit_baseline, measure_variance
+from airctl.evaluation.variance import EstimatorReport, fit_baselines, measure_variance
 
 __all__ = [
     "OUTCOMES",
@@ -15,7 +15,7 @@ __all__ = [
     "evaluate_boxes",
     "evaluate_counts",
     "find",
-    "fit_baseline",
+    "fit_baselines",
     "infer_counts",
     "measure_variance",
     "outcomes",

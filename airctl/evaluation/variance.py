@@ -1,18 +1,20 @@
 """The variance and the bias of gradient estimators on one model and one batch: the report's Table 1, and the truth.
 
-Each of M samples is one roll-out with fresh noise. Every estimator that can read that same roll-out does, so that its
-difference from the exact gradient is measured pairwise; one that needs several roll-outs of a scene gets its own.
-Where an estimator's mean over the count can be enumerated, its bias is that of the enumerated mean: on a trained model
-q(n) is so sure of most scenes that thousands of samples would not show what happens in the others.
-Gradients are streamed (Welford 1962) and never stored: what is kept is four vectors an estimator, whatever M.
+Each of M samples is one roll-out with fresh noise, the same for every estimator that can read it; one that needs
+several roll-outs of a scene gets its own. Where an estimator's mean over the count can be enumerated, its bias is that
+of the enumerated mean: on a trained model q(n) is so sure of most scenes that thousands of samples would not show what
+happens in the others. Elsewhere its difference from the exact gradient is measured sample by sample.
+Gradients are streamed (Welford 1962) and never stored: what is kept is four vectors an estimator, whatever M. To keep
+few of them the estimators pass two at a time, each pair over all M samples, whose roll-outs are made again for it.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 import torch
@@ -22,6 +24,8 @@ from airctl.model import AIR, Rollout
 from airctl.objectives import CountTerms, Estimator, Exact, count_terms, roll_out
 
 REFERENCE = "backprop"  # the estimator whose cost is 1
+PER_PASS = 2  # estimators measured at once: each has up to four vectors of the size of the model
+NOTHING = 1e-9  # a difference of enumerated means below this part of the exact gradient is float64's rounding
 ROUNDING = 1e-3  # a bias below this part of the exact gradient is float32's: signals of hundreds of nats cancel in it
 
 
@@ -112,12 +116,11 @@ class Stream:
         if self.number == 1:
             self.mean, self.squares = vector.clone(), torch.zeros_like(vector)
             return
-        off = vector - self.mean
+        off, left = vector - self.mean, 1 - 1 / self.number  # ``left`` of it remains once the mean has moved
         self.mean.add_(off, alpha=1 / self.number)
-        after = vector - self.mean
-        self.squares.addcmul_(off, after)
-        for name, trace in inner(off, after, self.slices).items():
-            self.spread[name].add(trace)
+        self.squares.addcmul_(off, off, value=left)
+        for name, square in inner(off, off, self.slices).items():
+            self.spread[name].add(left * square)
 
     def variances(self) -> Tensor:
         """The variance of each coordinate, [P]; nan for fewer than two vectors."""
@@ -138,25 +141,34 @@ class BiasTest:
         self.squares = dict.fromkeys((*slices, "all"), 0.0)  # sums of the vectors' squared norms
         self.along = {name: Moments() for name in self.squares}
 
-    def add(self, difference: Tensor) -> None:
+    def add(self, difference: Tensor | None) -> None:
+        """See one more vector; None is zero, and as long as there was no other nothing is kept of them."""
         self.number += 1
-        for name, square in inner(difference, difference, self.slices).items():
-            self.squares[name] += square
-        if self.number == 1:
-            self.mean = torch.zeros_like(difference)
-        self.mean.lerp_(difference, 1 / self.number)
+        if difference is not None:
+            if not self.mean.dim():
+                self.mean = torch.zeros_like(difference)
+            self.mean.lerp_(difference, 1 / self.number)
+            for name, square in inner(difference, difference, self.slices).items():
+                self.squares[name] += square
+        elif self.mean.dim():
+            self.mean.mul_(1 - 1 / self.number)
         if self.number == self.half:
             self.direction = self.mean.clone()
         if self.number <= self.half:
             return
-        if not self.lengths:
-            squares = inner(self.direction, self.direction, self.slices)
-            self.lengths = {name: max(math.sqrt(square), 1e-30) for name, square in squares.items()}
-        for name, product in inner(self.direction, difference, self.slices).items():
-            self.along[name].add(product / self.lengths[name])
+        products = dict.fromkeys(self.along, 0.0)
+        if difference is not None and self.direction.dim():
+            if not self.lengths:
+                squares = inner(self.direction, self.direction, self.slices)
+                self.lengths = {name: max(math.sqrt(square), 1e-30) for name, square in squares.items()}
+            products = inner(self.direction, difference, self.slices)
+        for name, product in products.items():
+            self.along[name].add(product / self.lengths.get(name, 1.0))
 
     def norm(self, name: str = "all") -> float:
         """The norm of the mean of all, less what chance adds: E ||mean||^2 = ||bias||^2 + trace(covariance) / M."""
+        if not self.mean.dim():
+            return 0.0
         square = float(self.mean[self.slices.get(name, slice(None))].double().square().sum())
         trace = max(0.0, self.squares[name] - self.number * square) / max(1, self.number - 1)
         return math.sqrt(max(0.0, square - trace / self.number))
@@ -204,9 +216,9 @@ class _Measurement:
         self.difference = BiasTest(samples, slices)
         self.seconds = 0.0
 
-    def add(self, gradient: Tensor, expected: Tensor, exact: Tensor, seconds: float) -> None:
+    def add(self, gradient: Tensor, difference: Tensor | None, seconds: float) -> None:
         self.gradients.add(gradient)
-        self.difference.add(expected - exact)
+        self.difference.add(difference)
         for name, square in inner(gradient, gradient, self.slices).items():
             self.norms[name].add(math.sqrt(square))
         self.seconds += seconds
@@ -215,7 +227,7 @@ class _Measurement:
     def seconds_per_sample(self) -> float:
         return self.seconds / max(1, self.gradients.number)
 
-    def group(self, name: str, truth: Tensor, relative_cost: float | None) -> GroupReport:
+    def group(self, name: str, truth: Tensor) -> GroupReport:
         where, number = self.slices.get(name, slice(None)), self.gradients.number
         norms, spread, test = self.norms[name], self.gradients.spread[name], self.difference
         mean, exact = self.gradients.mean[where].double(), truth[where].double()
@@ -233,19 +245,20 @@ class _Measurement:
             relative_bias=bias / max(size, 1e-30),
             cosine=float(mean @ exact) / max(length * size, 1e-30),
             signal_to_noise=math.sqrt(max(0.0, length**2 - spread.mean / number) / max(spread.mean, 1e-30)),
-            efficiency=None if relative_cost is None else spread.mean * relative_cost,
+            efficiency=None,
         )
 
-    def report(self, truth: Tensor, relative_cost: float | None) -> EstimatorReport:
-        groups = {name: self.group(name, truth, relative_cost) for name in self.slices}
-        whole = asdict(self.group("all", truth, relative_cost))
+    def report(self, truth: Tensor) -> EstimatorReport:
+        """What was seen, beside the mean exact gradient ``truth`` [P]; costs need other rows, and come later."""
+        groups = {name: self.group(name, truth) for name in self.slices}
+        whole = asdict(self.group("all", truth))
         head = groups["z_pres"].bias_p_value
         if head is not None:
             whole["bias_p_value"] = min(1.0, 2 * min(head, whole["bias_p_value"]))  # Bonferroni
         return EstimatorReport(
             **whole,
             seconds_per_sample=self.seconds_per_sample,
-            relative_cost=relative_cost,
+            relative_cost=None,
             copies=self.copies,
             samples=self.gradients.number,
             groups=groups,
@@ -253,21 +266,39 @@ class _Measurement:
 
 
 class _RollOuts:
-    """The roll-outs of one sample, each made once and shared by all estimators that can read it."""
+    """The roll-outs of one sample, one kind at a time, shared by the estimators that can read it."""
 
     def __init__(self, model: AIR, canvas: Tensor, log_p: Tensor, make: Callable[[], torch.Generator]) -> None:
         self.model, self.canvas, self.log_p, self.make = model, canvas, log_p, make
-        self.made: dict[tuple[int, bool], tuple[Rollout, CountTerms, float]] = {}
+        self.kind: tuple[int, bool] | None = None
 
     def of(self, chosen: Estimator) -> tuple[Rollout, CountTerms, float]:
         """The roll-out that ``chosen`` needs, its terms, and the seconds that it took."""
-        kind = (chosen.copies, chosen.reparameterised)
-        if kind not in self.made:
+        if self.kind != (chosen.copies, chosen.reparameterised):
+            self.kind = (chosen.copies, chosen.reparameterised)
+            self.made: tuple[Rollout, CountTerms] | None = None  # the one before goes before this one comes
             started = time.perf_counter()
             rollout = roll_out(self.model, self.canvas, chosen, self.make())
-            terms = count_terms(rollout, self.log_p, self.model.config.model.likelihood_sd)
-            self.made[kind] = rollout, terms, time.perf_counter() - started
-        return self.made[kind]
+            self.made = rollout, count_terms(rollout, self.log_p, self.model.config.model.likelihood_sd)
+            self.seconds = time.perf_counter() - started
+        assert self.made is not None
+        return *self.made, self.seconds
+
+
+def enumerable(chosen: Estimator) -> bool:
+    """Whether the estimator's mean over what it samples, given the roll-out, has a closed form."""
+    return type(chosen).expected is not Estimator.expected
+
+
+def passes(estimators: Mapping[str, Estimator]) -> list[list[str]]:
+    """The names in the order they are measured, ``PER_PASS`` at once: exact first, and together what shares most."""
+
+    def kind(name: str) -> tuple[bool, bool]:
+        return estimators[name].copies > 1, not enumerable(estimators[name])
+
+    names = sorted(estimators, key=lambda name: (kind(name), not isinstance(estimators[name], Exact)))
+    groups = [list(group) for _, group in itertools.groupby(names, kind)]
+    return [group[i : i + PER_PASS] for group in groups for i in range(0, len(group), PER_PASS)]
 
 
 def measure_variance(
@@ -277,77 +308,123 @@ def measure_variance(
     log_p: Tensor,
     samples: int,
     make_generator: Callable[[str, int], torch.Generator],
-    on_sample: Callable[[int], None] = lambda done: None,
+    on_sample: Callable[[int, int], None] = lambda done, of: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, EstimatorReport]:
     """Take ``samples`` gradients of each estimator on the batch ``canvas`` [B, D, D], pixels in [0, 1].
 
     ``make_generator(purpose, m)`` gives the randomness of sample m for the roll-out and for each estimator by its name,
-    so that a row of the table does not depend on which others are measured. Asked to stop after two samples or more it
-    reports what it has; before, it raises ``KeyboardInterrupt``.
+    so that a row of the table does not depend on which others are measured. Asked to stop it reports the estimators of
+    which it has two samples or more; without two of the exact gradient it raises ``KeyboardInterrupt``.
+    ``on_sample(done, of)`` counts roll-outs.
     """
     parameters, slices = _flat(parameter_groups(model))
-    exact, truth = Exact(), Stream()
-    kept = {name: _Measurement(samples, slices, chosen.copies) for name, chosen in estimators.items()}
     for chosen in estimators.values():
         chosen.modules.eval()  # what remembers its past must not go on learning here
+    asked = list(estimators)
+    exact = next((name for name, chosen in estimators.items() if isinstance(chosen, Exact)), "exact")
+    estimators = {exact: Exact(), **estimators}  # the truth is measured in any case
+    truth, reports = torch.zeros(()), dict[str, EstimatorReport]()
+    done, work = 0, samples * sum(chosen.copies for chosen in estimators.values())
 
-    def take(name: str, chosen: Estimator, rolled: _RollOuts, sample: int) -> tuple[Tensor, Tensor, float]:
-        """A gradient, its mean given the roll-out as far as that is known, and the seconds of the former."""
-        rollout, terms, shared = rolled.of(chosen)
-        generator = make_generator(name, sample)
-        started = time.perf_counter()
-        gradient = _gradient(chosen(rollout, terms, generator).loss, parameters)
-        seconds = shared + time.perf_counter() - started
-        mean = chosen.expected(rollout, terms)
-        return gradient, gradient if mean is None else _gradient(mean.loss, parameters), seconds
+    def take(name: str, rolled: _RollOuts, sample: int) -> tuple[Tensor, float]:
+        """A gradient, and the seconds it took with its roll-out."""
+        rollout, terms, shared = rolled.of(estimators[name])
+        generator, started = make_generator(name, sample), time.perf_counter()
+        gradient = _gradient(estimators[name](rollout, terms, generator).loss, parameters)
+        return gradient, shared + time.perf_counter() - started
 
-    for sample in range(samples):
-        if should_stop():
+    for names in passes(estimators):
+        kept = {name: _Measurement(samples, slices, estimators[name].copies) for name in names}
+        sampled = not all(map(enumerable, (estimators[name] for name in names)))
+        for sample in range(samples):
+            if should_stop():
+                break
+            rolled = _RollOuts(model, canvas, log_p, partial(make_generator, "roll-out", sample))
+            true = take(exact, rolled, sample) if sampled or exact in names else None
+            for name in names:
+                gradient, seconds = true if true and name == exact else take(name, rolled, sample)
+                difference = None
+                if enumerable(estimators[name]):
+                    difference = _enumerated_bias(estimators[name], *rolled.of(estimators[name])[:2], parameters)
+                elif true:
+                    difference = gradient - true[0]
+                kept[name].add(gradient, difference, seconds)
+                done += estimators[name].copies
+            on_sample(done, work)
+        if exact in names:
+            truth = kept[exact].gradients.mean
+        if not kept[names[0]].gradients.number > 1:
             break
-        rolled = _RollOuts(model, canvas, log_p, partial(make_generator, "roll-out", sample))
-        true = take("exact", exact, rolled, sample)
-        truth.add(true[0])
-        for name, chosen in estimators.items():
-            gradient, mean, seconds = true if isinstance(chosen, Exact) else take(name, chosen, rolled, sample)
-            kept[name].add(gradient, mean, true[0], seconds)
-        on_sample(sample + 1)
-    if truth.number < 2:
+        reports |= {name: measurement.report(truth) for name, measurement in kept.items()}
+    if not reports:
         raise KeyboardInterrupt
-    unit = kept[REFERENCE].seconds_per_sample if REFERENCE in kept else None
-    return {
-        name: measurement.report(truth.mean, measurement.seconds_per_sample / unit if unit else None)
-        for name, measurement in kept.items()
-    }
+    return _with_costs({name: reports[name] for name in asked if name in reports})
 
 
-def fit_baseline(
+def _enumerated_bias(chosen: Estimator, rollout: Rollout, terms: CountTerms, wrt: list[nn.Parameter]) -> Tensor | None:
+    """Gradient of the estimator's mean over the count less the exact one, given the roll-out; None where it is zero.
+
+    Both are functions of three small tensors, so the difference is taken there, in float64: only what is left of it is
+    sent back through the model. Signals of hundreds of nats that cancel leave nothing.
+    """
+    outputs = (terms.likelihood.products, terms.kl, rollout.logits)
+    products, kl, logits = leaves = [tensor.detach().double().requires_grad_() for tensor in outputs]
+    wide = CountTerms.of(replace(terms.likelihood, products=products), kl, logits, terms.log_p)
+    mean = chosen.expected(replace(rollout, logits=logits), wide)
+    assert mean is not None
+    exact = torch.autograd.grad(-wide.elbo.mean(), leaves, retain_graph=True)
+    found = torch.autograd.grad(mean.loss, leaves, allow_unused=True)
+    left = [torch.zeros_like(e) - e if f is None else f - e for f, e in zip(found, exact, strict=True)]
+    there = [i for i, d in enumerate(left) if d.abs().max() > NOTHING * exact[i].abs().max()]
+    if not there:
+        return None
+    return _gradient([outputs[i] for i in there], wrt, [left[i].to(outputs[i].dtype) for i in there])
+
+
+def _with_costs(reports: Mapping[str, EstimatorReport]) -> dict[str, EstimatorReport]:
+    """The same with the costs in units of ``REFERENCE``'s, if that was measured."""
+    if REFERENCE not in reports:
+        return dict(reports)
+
+    def priced(report: EstimatorReport) -> EstimatorReport:
+        cost = report.seconds_per_sample / reports[REFERENCE].seconds_per_sample
+        groups = {name: replace(group, efficiency=group.total_variance * cost) for name, group in report.groups.items()}
+        return replace(report, relative_cost=cost, efficiency=report.total_variance * cost, groups=groups)
+
+    return {name: priced(report) for name, report in reports.items()}
+
+
+def fit_baselines(
     model: AIR,
-    chosen: Estimator,
+    estimators: Iterable[Estimator],
     batches: Iterable[Tensor],
     log_p: Tensor,
     steps: int,
-    make_generator: Callable[[int], torch.Generator],
+    make_generator: Callable[[str, int], torch.Generator],
 ) -> None:
-    """Let the baseline of an estimator learn on the frozen ``model``, one step for each batch [B, D, D] in [0, 1].
+    """Let the baselines of estimators learn on the frozen ``model``, one step for each batch [B, D, D] in [0, 1].
 
-    The learning rate falls from 0.1 to 0 as half a cosine over ``steps``: a baseline starts at 0 and its target lies
-    hundreds of nats away, which 1e-3 does not reach in a thousand steps (docs/experiments.md).
+    All of them read the same roll-outs. The learning rate falls from 0.1 to 0 as half a cosine over ``steps``: a
+    baseline starts at 0 and its target lies hundreds of nats away, which 1e-3 does not reach in a thousand steps
+    (docs/experiments.md).
     """
-    parameters = list(chosen.modules.parameters())
-    optimizer = torch.optim.Adam(parameters, fused=True) if parameters else None
-    chosen.modules.train()
+    learning = []
+    for chosen in estimators:
+        parameters = list(chosen.modules.parameters())
+        learning.append((chosen, torch.optim.Adam(parameters, fused=True) if parameters else None))
+        chosen.modules.train()
     for step, canvas in enumerate(batches):
-        generator = make_generator(step)
         with torch.no_grad():
-            rollout = roll_out(model, canvas, chosen, generator)
+            rollout = roll_out(model, canvas, Exact(), make_generator("roll-out", step))
             terms = count_terms(rollout, log_p, model.config.model.likelihood_sd)
-        loss = chosen(rollout, terms, generator).baseline_loss
-        if optimizer is not None:
-            optimizer.param_groups[0]["lr"] = 0.05 * (1 + math.cos(math.pi * step / max(1, steps)))
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
+        for chosen, optimizer in learning:
+            loss = chosen(rollout, terms, make_generator("counts", step)).baseline_loss
+            if optimizer is not None:
+                optimizer.param_groups[0]["lr"] = 0.05 * (1 + math.cos(math.pi * step / max(1, steps)))
+                loss.backward()
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
 
 
 def _flat(groups: Mapping[str, list[nn.Parameter]]) -> tuple[list[nn.Parameter], dict[str, slice]]:
@@ -360,9 +437,11 @@ def _flat(groups: Mapping[str, list[nn.Parameter]]) -> tuple[list[nn.Parameter],
     return [p for members in groups.values() for p in members], slices
 
 
-def _gradient(loss: Tensor, parameters: list[nn.Parameter]) -> Tensor:
-    """The gradient as one vector [P], zero where ``loss`` does not reach."""
-    gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+def _gradient(
+    outputs: Tensor | list[Tensor], parameters: list[nn.Parameter], weights: list[Tensor] | None = None
+) -> Tensor:
+    """The gradient of a loss, or of ``outputs`` times ``weights``, as one vector [P], zero where it does not reach."""
+    gradients = torch.autograd.grad(outputs, parameters, weights, retain_graph=True, allow_unused=True)
     return torch.cat(
         [
             torch.zeros_like(p).flatten() if g is None else g.flatten()

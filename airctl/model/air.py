@@ -88,9 +88,14 @@ class AIR(nn.Module):
         return Noise(zeros(batch, num_steps, 3), zeros(batch, num_steps, self.config.model.what))
 
     def forward(self, canvas: Tensor, noise: Noise) -> Rollout:
-        """Roll out as many steps as ``noise`` has over scenes ``canvas`` [B, D, D], pixels in [0, 1]."""
+        """Roll out as many steps as ``noise`` has over scenes ``canvas`` [B, D, D], pixels in [0, 1].
+
+        Noise for K B roll-outs gives K of each scene, that of scene b in the rows b K to (b + 1) K - 1.
+        """
         residual = self.config.model.attention_input == "residual"
         projected = self.cell.constant(self.embedding(canvas))
+        if (copies := len(noise.where) // len(canvas)) > 1:  # of what is the same for all of them, once is enough
+            projected, canvas = projected.repeat_interleave(copies, 0), canvas.repeat_interleave(copies, 0)
         state = self.cell.first(projected)
         explained = torch.zeros_like(canvas)
         steps: list[list[Tensor]] = []

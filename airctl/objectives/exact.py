@@ -21,4 +21,8 @@ class Exact(Estimator):
         self.modules = nn.ModuleDict()
 
     def __call__(self, rollout: Rollout, terms: CountTerms, generator: torch.Generator) -> Surrogate:
+        return self.expected(rollout, terms)
+
+    def expected(self, rollout: Rollout, terms: CountTerms) -> Surrogate:
+        """Itself: nothing is sampled."""
         return Surrogate(-terms.elbo.mean(), terms.elbo.new_zeros(()), terms.elbo.detach())

@@ -35,3 +35,10 @@ class RLOO(Estimator):
         score = (signal - others) * at(terms.log_q, counts)
         path = at(terms.log_likelihood - terms.kl, counts)
         return Surrogate(-(path + score).mean(), terms.elbo.new_zeros(()), terms.elbo.detach())
+
+    def expected(self, rollout: Rollout, terms: CountTerms) -> Surrogate:
+        """The surrogate's mean over its K counts, which are independent: the mean of the others is that of all."""
+        q, signal = terms.log_q.detach().exp(), terms.elbo_n.detach()
+        score = (signal - (q * signal).sum(1, keepdim=True)) * terms.log_q
+        path = terms.log_likelihood - terms.kl
+        return Surrogate(-(q * (path + score)).sum(1).mean(), terms.elbo.new_zeros(()), terms.elbo.detach())

@@ -14,13 +14,12 @@ from airctl.objectives.terms import Estimator
 
 def roll_out(model: AIR, canvas: Tensor, chosen: Estimator, generator: torch.Generator) -> Rollout:
     """Roll out each scene of ``canvas`` [B, D, D] ``chosen.copies`` times, with independent noise."""
-    repeated = canvas.repeat_interleave(chosen.copies, 0) if chosen.copies > 1 else canvas
-    noise = model.noise(len(repeated), generator)
+    noise = model.noise(len(canvas) * chosen.copies, generator)
     if chosen.reparameterised:
-        rollout: Rollout = model(repeated, noise)
+        rollout: Rollout = model(canvas, noise)
         return rollout
     with samples_held(model):
-        rollout = model(repeated, noise)
+        rollout = model(canvas, noise)
     return rollout
 
 

@@ -56,6 +56,24 @@ class CountTerms:
     log_q_stop: Tensor  # [B, N] log q(z_pres_i = 0 | z_<i)
     likelihood: Likelihood  # of any weights of the objects
 
+    @classmethod
+    def of(cls, likelihood: Likelihood, kl: Tensor, logits: Tensor, log_p: Tensor) -> CountTerms:
+        """From ``kl`` [B, N + 1] as above and the ``logits`` [B, N] of z_pres.
+
+        q(n) = (1 - p_{n+1}) prod_{i <= n} p_i, and prod_i p_i for n = N, all in log space.
+        """
+        first = torch.ones_like(likelihood.products[0]).tril(-1)[:, :-1]  # [N + 1, N] row n: the first n objects
+        log_continue, log_stop = F.logsigmoid(logits), F.logsigmoid(-logits)
+        return cls(
+            log_likelihood=likelihood(first),
+            kl=kl,
+            log_q=F.pad(log_continue.cumsum(1), (1, 0)) + F.pad(log_stop, (0, 1)),
+            log_p=log_p.to(logits),
+            log_q_continue=log_continue,
+            log_q_stop=log_stop,
+            likelihood=likelihood,
+        )
+
     @cached_property
     def elbo_n(self) -> Tensor:
         """The bracket of the ELBO for each n, [B, N + 1]."""
@@ -107,22 +125,9 @@ class Estimator(Protocol):
 
 
 def count_terms(rollout: Rollout, log_p: Tensor, likelihood_sd: float) -> CountTerms:
-    """The terms of a roll-out under the count prior ``log_p`` [N + 1] and a Gaussian pixel likelihood.
-
-    q(n) = (1 - p_{n+1}) prod_{i <= n} p_i, and prod_i p_i for n = N, all in log space.
-    """
-    likelihood = Likelihood.of(rollout, likelihood_sd)
-    first = torch.ones_like(likelihood.products[0]).tril(-1)[:, :-1]  # [N + 1, N] row n: the first n objects
-    log_continue, log_stop = F.logsigmoid(rollout.logits), F.logsigmoid(-rollout.logits)
-    return CountTerms(
-        log_likelihood=likelihood(first),
-        kl=F.pad((rollout.kl_where + rollout.kl_what).cumsum(1), (1, 0)),
-        log_q=F.pad(log_continue.cumsum(1), (1, 0)) + F.pad(log_stop, (0, 1)),
-        log_p=log_p.to(rollout.logits),
-        log_q_continue=log_continue,
-        log_q_stop=log_stop,
-        likelihood=likelihood,
-    )
+    """The terms of a roll-out under the count prior ``log_p`` [N + 1] and a Gaussian pixel likelihood."""
+    kl = F.pad((rollout.kl_where + rollout.kl_what).cumsum(1), (1, 0))
+    return CountTerms.of(Likelihood.of(rollout, likelihood_sd), kl, rollout.logits, log_p)
 
 
 def at(values: Tensor, counts: Tensor) -> Tensor:

@@ -66,6 +66,9 @@ def _columns(columns: Mapping[str, Callable[[_Row], str]], rows: Mapping[str, _R
 def _protocol(result: dict[str, Any]) -> str:
     fitted = f"; baselines fitted on the frozen model for {result['fit_steps']} steps: " + ", ".join(result["fitted"])
     stopped = f" of {result['samples_asked']} asked for" if result["samples"] < result["samples_asked"] else ""
+    some = [f"{name} {r['samples']}" for name, r in result["estimators"].items() if r["samples"] > result["samples"]]
+    stopped += f" ({', '.join(some)})" if some else ""
+    stopped += f", none of {', '.join(result['left_out'])}" if result["left_out"] else ""
     return (
         f"{result['samples']} gradient samples{stopped} on one batch of {result['batch']} scenes, checkpoint of step "
         f"{result['step']}{fitted if result['fitted'] else ''}.\n+- is one standard error; bias is against the exact "

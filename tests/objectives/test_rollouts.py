@@ -49,3 +49,20 @@ def test_holding_the_samples_changes_no_number_and_leaves_no_trace(tiny_config: 
         assert through[0].any()
         assert through[1] is None
         assert torch.equal(through[0], through[2])
+
+
+def test_copies_are_roll_outs_of_their_own(tiny_config: Tiny) -> None:
+    """K of each scene at once, its canvas read once, are K roll-outs of repeated canvases: values and gradients."""
+    for kind in ("model.embedding=raw", "model.embedding=conv", "model.attention_input=residual"):
+        model, canvas = AIR(tiny_config(kind)).double(), torch.rand(2, 12, 12, dtype=torch.float64)
+        noise = model.noise(6, torch.Generator().manual_seed(0))
+        together, apart = model(canvas, noise), model(canvas.repeat_interleave(3, 0), noise)
+        assert torch.allclose(together.logits, apart.logits)
+        assert torch.allclose(together.pasted, apart.pasted)
+        assert not torch.allclose(together.logits[0], together.logits[3]), "of another scene"
+        weights = list(model.embedding.parameters()) + list(model.cell.parameters())
+        ours, theirs = (
+            torch.autograd.grad((r.logits * r.pasted.mean((2, 3))).sum(), weights) for r in (together, apart)
+        )
+        for one, other in zip(ours, theirs, strict=True):
+            assert torch.allclose(one, other)

@@ -10,8 +10,18 @@ import torch
 
 import airctl
 from airctl import cli
-from airctl.evaluation.variance import BiasTest, Moments, Stream, measure_variance, parameter_groups
-from airctl.objectives import ESTIMATORS
+from airctl.evaluation.variance import (
+    PER_PASS,
+    BiasTest,
+    Moments,
+    Stream,
+    _enumerated_bias,
+    _gradient,
+    enumerable,
+    measure_variance,
+    parameter_groups,
+)
+from airctl.objectives import ESTIMATORS, count_terms, roll_out
 from airctl.reporting import count_table
 from airctl.scenes import read_split
 
@@ -242,8 +252,8 @@ def test_ctrl_c_keeps_what_it_has(finished: Path, tmp_path: Path) -> None:
     run = shutil.copytree(finished, tmp_path / "run")
 
     def stop_at(sample: int) -> dict:
-        def pressed(done: int) -> None:
-            if done == sample:
+        def pressed(done: int, of: int) -> None:
+            if done == 2 * sample:  # two estimators, a roll-out each
                 os.kill(os.getpid(), signal.SIGINT)
 
         return airctl.measure_variance(
@@ -267,21 +277,82 @@ def test_ctrl_c_keeps_what_it_has(finished: Path, tmp_path: Path) -> None:
         stop_at(1)
 
 
-def test_memory_does_not_grow_with_the_samples(finished: Path) -> None:
-    """What is kept of an estimator is three vectors, whatever the number of samples."""
+def vectors_held(finished: Path, names: list[str], samples: int, per_pass: int = PER_PASS) -> list[int]:
+    """How many tensors of the size of the whole gradient are alive after each sample."""
     import gc
 
     loaded = airctl.load(finished)
-    held = []
+    size, held = sum(p.numel() for p in loaded.model.parameters()), []
 
-    def look(done: int) -> None:
+    def look(done: int, of: int) -> None:
         gc.collect()
-        held.append(sum(o.numel() for o in gc.get_objects() if type(o) is torch.Tensor))
+        held.append(sum(o.numel() == size for o in gc.get_objects() if type(o) is torch.Tensor))
 
-    estimators = {"rloo": ESTIMATORS["rloo"](loaded.config)}
+    estimators = {name: ESTIMATORS[name](loaded.config) for name in names}
     make = lambda purpose, step: torch.Generator().manual_seed(step)  # noqa: E731
-    measure_variance(loaded.model, estimators, torch.rand(2, 50, 50), loaded.log_p(), 8, make, look)
-    assert held[3] == held[7]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("airctl.evaluation.variance.PER_PASS", per_pass)
+        measure_variance(loaded.model, estimators, torch.rand(2, 50, 50), loaded.log_p(), samples, make, look)
+    return held
+
+
+def test_memory_does_not_grow_with_the_samples(finished: Path) -> None:
+    """What is kept of an estimator is its mean, its squares and the difference, whatever the number of samples."""
+    held = vectors_held(finished, ["vimco"], 8)
+    assert held[4] == held[7]
+
+
+def test_memory_does_not_grow_with_the_estimators(finished: Path) -> None:
+    """All of them hold at most six vectors (56 MB of preset fast) more than one, however many samples there are."""
+    one = max(vectors_held(finished, ["vimco"], 4))
+    assert max(vectors_held(finished, list(ESTIMATORS), 6)) <= one + 6
+    every = len(ESTIMATORS)
+    assert max(vectors_held(finished, list(ESTIMATORS), 6, per_pass=every)) > one + 6, "all at once would be seen"
+
+
+@pytest.mark.parametrize("name", list(ESTIMATORS))
+def test_the_bias_is_that_of_the_enumerated_mean(finished: Path, name: str) -> None:
+    """Taken in the terms and sent back, it is the difference of two whole gradients; nothing where there is none."""
+    loaded = airctl.load(finished)
+    chosen = ESTIMATORS[name](loaded.config)
+    if not enumerable(chosen):
+        pytest.skip("its mean has no closed form")
+    for parameter in chosen.modules.parameters():
+        torch.nn.init.normal_(parameter, generator=torch.Generator().manual_seed(1))
+    chosen.modules.eval()
+    if name == "nvil":
+        chosen.modules["moments"].variance.fill_(4)
+    rollout = roll_out(loaded.model, torch.rand(3, 50, 50), chosen, torch.Generator().manual_seed(2))
+    terms = count_terms(rollout, loaded.log_p(), loaded.config.model.likelihood_sd)
+    parameters = list(loaded.model.parameters())
+    found = _enumerated_bias(chosen, rollout, terms, parameters)
+    exact = _gradient(-terms.elbo.mean(), parameters)
+    whole = _gradient(chosen.expected(rollout, terms).loss, parameters) - exact
+    assert (found is None) == (name not in ("backprop", "nvil", "report-2019"))
+    rounding = 1e-4 * float(exact.norm())
+    assert float((whole - (0 if found is None else found)).norm()) < rounding
+    assert found is None or float(found.norm()) > 10 * rounding
+
+
+def test_what_was_not_reached_is_named(finished: Path, tmp_path: Path) -> None:
+    """Stopped in the second pair of estimators: the first pair is whole, the third is left out and said to be."""
+    import os
+    import shutil
+    import signal
+
+    run = shutil.copytree(finished, tmp_path / "run")
+
+    def pressed(done: int, of: int) -> None:
+        assert of == 5 * 6
+        if done == 2 * 6 + 2 * 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    names = ["rloo", "exact", "score-function", "measure-valued", "rebar"]
+    result = airctl.measure_variance(run, samples=6, batch=2, fit_steps=1, estimators=names, on_sample=pressed)
+    found = {name: row["samples"] for name, row in result["estimators"].items()}
+    assert found == {"rloo": 6, "exact": 6, "score-function": 3, "measure-valued": 3}
+    assert (result["samples"], result["left_out"]) == (3, ["rebar"])
+    assert "3 gradient samples of 6 asked for (rloo 6, exact 6), none of rebar" in (run / "variance.md").read_text()
 
 
 def test_the_command_measures_several_checkpoints(finished: Path, tmp_path: Path) -> None:
