@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DATA := data/scenes.h5
 RUN := runs/demo
 
-.PHONY: help setup demo test browser lint bench reproduce soak clean
+.PHONY: help setup demo test browser lint bench reproduce estimators soak clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 18
@@ -53,6 +53,9 @@ $(DATA): | $(VENV)/.done
 
 reproduce: setup $(DATA)  ## the numbers of docs/results.md (hours)
 	$(BIN)/python -m benchmarks.reproduce $(DATA)
+
+estimators: setup $(DATA)  ## the measured part of docs/estimators.md (hours; wants the runs of reproduce)
+	$(BIN)/python -m benchmarks.estimators $(DATA)
 
 soak: setup  ## the tests that need MNIST or minutes
 	$(BIN)/python -m pytest -m slow

@@ -1,9 +1,9 @@
-"""Charts of the variance report, drawn with Pillow: variance by estimator, and over training."""
+"""Charts, drawn with Pillow: variance by estimator and over training, and count accuracy over training."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,6 +110,30 @@ def by_step(checkpoints: list[Mapping[str, Any]]) -> Image.Image:
                 _dot(draw, *points[-1], colours[name], square=index >= len(_LINES))
         draw.line(points, fill=colours[name], width=2)
         _legend(draw, font, {name: colours[name]}, 90 + _WIDTH + 24, _TOP + 22 * index, square=index >= len(_LINES))
+    return picture
+
+
+def accuracy_curves(panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]]) -> Image.Image:
+    """Count accuracy in [0, 1] against what each panel is called, a line a name, from the highest last value down."""
+    height = 360
+    picture, draw, font = _canvas(90 + _WIDTH + 220, len(panels) * (height + 90))
+    for place, (label, lines) in enumerate(panels.items()):
+        top, last = _TOP + place * (height + 90), max(x for points in lines.values() for x, _ in points)
+        bottom = top + height
+        for share in range(0, 101, 10):
+            y = bottom - height * share / 100
+            draw.line((90, y, 90 + _WIDTH, y), fill=_FAINT)
+            draw.text((80, y), f"{share} %", fill=_INK, font=font, anchor="rm")
+        for part in range(6):
+            draw.text((90 + _WIDTH * part / 5, bottom + 8), f"{last * part / 5:.3g}", fill=_INK, font=font, anchor="ma")
+        draw.text((90 + _WIDTH / 2, bottom + 28), label, fill=_INK, font=font, anchor="ma")
+        for index, name in enumerate(sorted(lines, key=lambda name: -lines[name][-1][1])):
+            colour, square = _LINES[index % len(_LINES)], index >= len(_LINES)
+            points = [(90 + _WIDTH * x / last, bottom - height * y) for x, y in lines[name]]
+            draw.line(points, fill=colour, width=2)
+            for x, y in points:
+                _dot(draw, x, y, colour, square)
+            _legend(draw, font, {name: colour}, 90 + _WIDTH + 24, top + 22 * index, square)
     return picture
 
 

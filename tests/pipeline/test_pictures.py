@@ -6,6 +6,7 @@ import numpy as np
 from PIL import ImageColor
 
 from airctl.reporting import scene_grid, scene_tile, step_colour
+from airctl.reporting.charts import accuracy_curves
 
 
 def test_boxes_are_drawn_at_their_pixels_in_their_steps_colours() -> None:
@@ -24,3 +25,15 @@ def test_a_grid_has_a_place_for_each_scene() -> None:
     narrow = scene_grid(images[:3], images[:3], [np.zeros((0, 4))] * 3, None, columns=3, zoom=2)
     assert picture.width == narrow.width > 3 * 20
     assert picture.height - narrow.height > 2 * 20
+
+
+def test_curves_are_drawn_at_their_accuracies() -> None:
+    """The better one first, in the first colour: at 100 % its line lies above that of 50 %, in each of two panels."""
+    curves = {"half": [(0.0, 0.5), (10.0, 0.5)], "all": [(0.0, 1.0), (10.0, 1.0)]}
+    picture = accuracy_curves({"step": curves, "seconds": curves})
+    first, second = (ImageColor.getrgb(step_colour(index)) for index in range(2))
+    column = [picture.getpixel((300, y)) for y in range(picture.height)]
+    rows = [[y for y, colour in enumerate(column) if colour == wanted] for wanted in (first, second)]
+    half = picture.height // 2
+    for panel in (range(half), range(half, picture.height)):
+        assert max(y for y in rows[0] if y in panel) < min(y for y in rows[1] if y in panel)
