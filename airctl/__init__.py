@@ -14,6 +14,7 @@ from airctl.errors import AirctlError
 from airctl.inference import Box, Found, infer
 from airctl.scenes import Fitting, SceneSpec
 from airctl.scenes import generate_data as generate
+from airctl.summary import info
 from airctl.training import train
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "evaluate",
     "generate",
     "infer",
+    "info",
     "load",
     "measure_variance",
     "override",

@@ -22,6 +22,7 @@ from airctl.model import AIR, boxes, truncated_geometric
 from airctl.objectives import ESTIMATORS, estimator, require_known
 from airctl.reporting import figures
 from airctl.reporting.charts import variance_charts
+from airctl.reporting.dataset import dataset_picture
 from airctl.reporting.gallery import make_gallery
 from airctl.reporting.page import RunReport, report_page
 from airctl.reporting.pictures import scene_grid
@@ -136,9 +137,7 @@ def measure_variance(
     is first fitted on the frozen model for ``fit_steps`` batches that leave the measured one out. ``against_report``
     sets the figures of the report's Table 1 beside ours.
     """
-    names = list(ESTIMATORS) if "all" in estimators else list(dict.fromkeys(estimators))
-    for name in names:
-        require_known(name)
+    names = known_estimators(estimators)
     if samples < 4:
         raise ConfigError(f"--samples {samples}: expected at least 4, half to find a bias and half to test it")
     folder = RunFolder(Path(run)).require()
@@ -164,6 +163,14 @@ def measure_variance(
             if stop.signum is not None:
                 break
     return result
+
+
+def known_estimators(names: Sequence[str]) -> list[str]:
+    """Those names, each once, and every estimator there is for "all"; ``ConfigError`` for one that there is not."""
+    chosen = list(ESTIMATORS) if "all" in names else list(dict.fromkeys(names))
+    for name in chosen:
+        require_known(name)
+    return chosen
 
 
 def _checkpoints(folder: RunFolder, names: Sequence[str]) -> list[str]:
@@ -290,12 +297,13 @@ def draw_run(run: Path | str, *, data: Path | None = None, checkpoint: str = "la
 
 
 def draw_data(data: Path | str, *, split: str = "train", out: Path | None = None) -> Path:
-    """A PNG of the first scenes of a data file with their true boxes; returns its path, by default beside the file."""
+    """A PNG of a data file, its path returned: the first scenes with true boxes, and counts and pixels of them all."""
     found = scenes.read_split(Path(data), split)
     shown, counts = found.images[:PICTURED] / 255, found.counts[:PICTURED].tolist()
     if not counts:
         raise ConfigError(f"{data} has no scenes in its {split} split: name another --split or file")
-    picture = scene_grid(shown, None, [b[:n] for b, n in zip(found.boxes, counts, strict=False)], None)
+    true = [edges[:n] for edges, n in zip(found.boxes, counts, strict=False)]
+    picture = dataset_picture(shown, true, scenes.statistics(found))
     out = out or Path(data).with_suffix(".png")
     with atomic_path(out) as part:
         picture.save(part, format="PNG")

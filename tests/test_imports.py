@@ -25,10 +25,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reporting": CORE | {"evaluation"},
     "training": CORE | {"evaluation", "reporting"},
     "api": CORE | {"evaluation", "reporting", "training"},
+    "summary": CORE | {"training"},
     "inference": CORE | {"evaluation", "reporting", "api"},
-    "__init__": CORE | {"evaluation", "reporting", "training", "api", "inference"},
+    "__init__": CORE | {"evaluation", "reporting", "training", "api", "inference", "summary"},
     "sweep": CORE | {"evaluation", "reporting", "training", "api"},
-    "cli": CORE | {"evaluation", "reporting", "training", "api", "inference", "sweep", "__init__"},
+    "cli": CORE | {"evaluation", "reporting", "training", "api", "inference", "summary", "sweep", "__init__"},
     "__main__": {"cli"},
 }
 ONLY_IN = {"click": {"cli"}}  # other packages that only some parts may import

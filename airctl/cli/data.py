@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from airctl.cli.shell import CHECKPOINT, FILE, JSON, airctl, echo, say
+from airctl.cli.shell import CHECKPOINT, FILE, JSON, Word, airctl, echo, say
 
 
 @airctl.command("generate-data", short_help="Make Multi-MNIST scenes with known counts and boxes.")
 @click.argument("out", type=FILE, metavar="OUT.h5")
 @click.option("--digits", default="mnist", show_default=True, help="mnist, mnist-5k, font, or a file or folder.")
-@click.option("--preset", default="observations", show_default=True, help="observations or pyro.")
+@click.option("--preset", type=Word("observations", "pyro"), default="observations", show_default=True)
 @click.option("--train", default=60_000, show_default=True, type=click.IntRange(0), help="Training scenes.")
 @click.option("--test", default=10_000, show_default=True, type=click.IntRange(0), help="Test scenes; 0: none.")
 @click.option("--max-digits", default=2, show_default=True, type=click.IntRange(0, 9), help="Most digits a scene.")
@@ -46,20 +46,40 @@ def generate_data(out: Path, digits: str, mnist_dir: Path, force: bool, as_json:
     echo(result, as_json, lines)
 
 
-@airctl.command(short_help="Draw the scenes of a file or a run.")
+@airctl.command(short_help="What a data file or a run is.")
+@click.argument("source", type=FILE, metavar="DATA.h5|RUN")
+@JSON
+def info(source: Path, as_json: bool) -> None:
+    """Tell what a data file or a run is, and check every byte of the file.
+
+    \b
+    airctl info scenes.h5
+    airctl info runs/first --json
+    """
+    from airctl import reporting, summary
+
+    result = summary.info(source)
+    echo(result, as_json, lambda: reporting.info_lines(result))
+
+
+@airctl.command(short_help="Draw a data file, or what a run finds in it.")
 @click.argument("source", type=FILE, metavar="DATA.h5|RUN")
 @click.option("-o", "--out", type=FILE, default=None, help="PNG to write; beside the file or in the run by default.")
+@click.option("--split", type=Word("train", "test"), default="train", show_default=True, help="Of a file.")
 @CHECKPOINT
-def preview(source: Path, out: Path | None, checkpoint: str) -> None:
-    """Draw scenes: a file's with the true boxes, or a run's with reconstructions and boxes in step order.
+def preview(source: Path, out: Path | None, split: str, checkpoint: str) -> None:
+    """Draw scenes: a file's with true boxes, counts and pixel values, or a run's with reconstructions and boxes.
 
     \b
     airctl preview scenes.h5
     airctl preview runs/first -o found.png
+
+    A run's boxes are numbered by colour in the order in which the model attended.
     """
     from airctl import api
 
-    picture = (
-        api.draw_data(source, out=out) if source.is_file() else api.draw_run(source, checkpoint=checkpoint, out=out)
-    )
+    if source.is_file():
+        picture = api.draw_data(source, split=split, out=out)
+    else:
+        picture = api.draw_run(source, checkpoint=checkpoint, out=out)
     click.echo(picture)

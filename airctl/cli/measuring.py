@@ -10,13 +10,13 @@ import click
 from tqdm import tqdm
 
 from airctl import errors
-from airctl.cli.shell import CHECKPOINT, DEVICE, FILE, JSON, SEED, airctl, echo, say, words
+from airctl.cli.shell import CHECKPOINT, DEVICE, FILE, JSON, SEED, Word, airctl, echo, say, words
 
 
 @airctl.command("eval", short_help="Count accuracy and confusion matrix of a run.")
 @click.argument("run", type=FILE)
 @click.option("--data", type=FILE, default=None, help="Another scene file than the run's own.")
-@click.option("--split", default="test", show_default=True, help="test or train.")
+@click.option("--split", type=Word("test", "train"), default="test", show_default=True)
 @click.option("--num-steps", type=click.IntRange(1, 64), default=None, help="Steps to take; as in training by default.")
 @click.option("--min-accuracy", type=click.FloatRange(0, 1), default=0.0, help="Exit with 7 below this accuracy.")
 @CHECKPOINT
@@ -68,7 +68,9 @@ def variance_report(
     from airctl import api, reporting
 
     names = words(estimators) or list(api.TABLE_1)
-    with tqdm(total=samples, unit="roll-out", file=sys.stderr, disable=as_json, dynamic_ncols=True) as bar:
+    quiet = as_json or not sys.stderr.isatty()
+    api.known_estimators(names)
+    with tqdm(total=samples, unit="roll-out", file=sys.stderr, disable=quiet, dynamic_ncols=True) as bar:
 
         def reached(step: int) -> None:
             bar.reset(samples)

@@ -17,11 +17,32 @@ from tqdm import tqdm
 from airctl import _version, errors
 from airctl.config import hint
 
+
+class Word(click.ParamType):
+    """One of a few words; a misspelt one is answered with the nearest."""
+
+    name = "word"
+
+    def __init__(self, *known: str) -> None:
+        self.known = known
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return f"[{'|'.join(self.known)}]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value not in self.known:
+            self.fail(f"there is no {value!r}{hint(value, self.known)}", param, ctx)
+        return str(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(word) for word in self.known if word.startswith(incomplete)]
+
+
 FILE = click.Path(path_type=Path)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
-DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+DEVICE = click.option("--device", type=Word("auto", "cpu", "cuda"), default="auto", show_default=True)
 CHECKPOINT = click.option("--checkpoint", default="last", show_default=True, help="last, best or a step.")
-SEED = click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+SEED = click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of the noise.")
 
 
 class Commands(click.Group):
@@ -42,26 +63,6 @@ class Commands(click.Group):
             near = difflib.get_close_matches(args[0], known, n=1)
             ctx.fail(f"there is no command {args[0]!r}" + (f": did you mean {near[0]!r}?" if near else "."))
         return super().resolve_command(ctx, args)
-
-
-class Word(click.ParamType):
-    """One of a few words; a misspelt one is answered with the nearest."""
-
-    name = "word"
-
-    def __init__(self, *known: str) -> None:
-        self.known = known
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        return f"[{'|'.join(self.known)}]"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if value not in self.known:
-            self.fail(f"there is no {value!r}{hint(value, self.known)}", param, ctx)
-        return str(value)
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        return [CompletionItem(word) for word in self.known if word.startswith(incomplete)]
 
 
 def say(message: str) -> None:

@@ -101,7 +101,7 @@ def train(
 @click.option("--seeds", default="0..9", show_default=True, help="Such as 0..9 or 1,5,8.")
 @click.option("--vary", multiple=True, metavar="KEY=V1,V2", help="Config values to try, each with every seed.")
 @click.option("--jobs", type=click.IntRange(1, 1024), default=None, help="Processes at once; one a core by default.")
-@click.option("--split", default="validation", show_default=True, help="validation, or test for the last word.")
+@click.option("--split", type=Word("validation", "test"), default="validation", show_default=True)
 @JSON
 @click.pass_context
 def sweep(
@@ -113,6 +113,7 @@ def sweep(
     airctl sweep scenes.h5 --run runs/sweep --seeds 0..4
     airctl sweep scenes.h5 --run runs/lr --seeds 0..2 --vary optimiser.lr=1e-3,2e-3 --steps 1500
     """
+    _check_train_options(ctx, data, run)
     from airctl import reporting
     from airctl.sweep import parse_seeds, parse_variations
     from airctl.sweep import sweep as run_sweep
@@ -121,6 +122,21 @@ def sweep(
         data, run, parse_seeds(seeds), options=ctx.args, variations=parse_variations(vary), say=say, **options
     )
     echo(result, as_json, lambda: reporting.sweep_table(result))
+
+
+def _check_train_options(ctx: click.Context, data: Path, run: Path) -> None:
+    """What a sweep hands on to train is refused here, once, instead of by each of its runs."""
+    words = [str(data), "--run", str(run), *ctx.args]
+    try:
+        values = train.make_context("train", list(words)).params
+    except click.NoSuchOption as error:
+        known = [*ctx.command.params, *train.params]
+        options = {name for option in known if isinstance(option, click.Option) for name in option.opts}
+        raise click.NoSuchOption(error.option_name, possibilities=sorted(options), ctx=ctx) from error
+    _resolve(
+        **{name: values[name] for name in ("preset", "estimator", "steps", "seed", "settings")},
+        file=values["config_file"],
+    )
 
 
 def _resolve(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from airctl.reporting.dataset import statistics_lines
+
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table whose columns are padded, so that it reads as well in a terminal; numbers stand right."""
@@ -67,3 +69,38 @@ def found_table(rows: Sequence[dict[str, Any]]) -> str:
         boxes = ["({:.0f}, {:.0f}, {:.0f}, {:.0f}) {:.0%}".format(*b["box"], b["probability"]) for b in row["boxes"]]
         lines.append([row["image"], str(row["count"]), f"{row['probabilities'][row['count']]:.1%}", "; ".join(boxes)])
     return table(["picture", "count", "probability", "boxes (x0, y0, x1, y1)"], lines)
+
+
+def info_lines(told: dict[str, Any]) -> str:
+    """What ``info`` tells of a data file or a run, a line a thing."""
+    rows: list[tuple[str, str]] = []
+    if told["kind"] == "data":
+        rows += [
+            ("data file", f"{told['path']}, {told['bytes'] / 1e6:.1f} MB, every checksum right"),
+            ("made by", f"{told['generator']} {told['generator_version']}, schema {told['schema']}"),
+            ("preset", f"{told['preset']}, seed {told['seed']}"),
+            ("scenes", f"0 to {told['max_digits']} objects on {told['canvas']}x{told['canvas']} pixels"),
+            ("objects", f"{told['digits']}, sha256 {told['digits_sha256']}"),
+        ]
+        for split in ("train", "test"):
+            rows += [(split if i == 0 else "", line) for i, line in enumerate(_split_lines(told[split]))]
+    else:
+        percent = {k: "-" if told[k] is None else f"{told[k]:.2%}" for k in ("validation_accuracy", "best_accuracy")}
+        data, step = told["data"], "nothing yet" if told["step"] is None else f"step {told['step']} of {told['steps']}"
+        rows += [
+            ("run", f"{told['path']}, {told['bytes'] / 1e6:.1f} MB"),
+            ("preset", f"{told['preset']}, estimator {told['estimator']}, seed {told['seed']}"),
+            ("changed", ", ".join(told["changed"]) or "nothing"),
+            ("trained", step + (", finished" if told["finished"] else "; train --resume goes on")),
+            ("validation", f"{percent['validation_accuracy']}, best {percent['best_accuracy']} at {told['best_step']}"),
+            ("checkpoints", ", ".join(map(str, told["checkpoints"])) or "none"),
+            ("data", f"{data['path']}{'' if told['data_is_there'] else ' (not there any more)'}"),
+            ("", f"sha256 {data.get('sha256', '-')}"),
+            ("results", ", ".join(told["results"])),
+        ]
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name.ljust(width)}  {text}" for name, text in rows)
+
+
+def _split_lines(told: dict[str, Any] | int) -> list[str]:
+    return statistics_lines(told) if isinstance(told, dict) else ["no scenes"]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from airctl.config import hint
 from airctl.errors import ConfigError, InputFileError
 from airctl.files import is_regular, sha256_of
 from airctl.scenes.fetch import (
@@ -61,7 +62,7 @@ def load_glyphs(digits: str, mnist_dir: Path, seed: int, say: Say) -> Glyphs:
         return named[digits]()
     path = Path(digits)
     if not (is_regular(path) or _is_folder(path)):
-        raise ConfigError(f"no digits {digits!r}: expected one of {', '.join(NAMED_SOURCES)} or the path of a file")
+        raise ConfigError(f"no digits {digits!r} and no such file or folder{hint(digits, NAMED_SOURCES)}")
     try:
         return _own(path, seed, say)
     except OSError as error:

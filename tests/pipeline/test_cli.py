@@ -6,10 +6,12 @@ import json
 import shutil
 from pathlib import Path
 
+import click
 import pytest
 from pipeline.conftest import TINY
 
 from airctl import cli
+from airctl.cli.shell import Word
 
 
 def run(
@@ -77,7 +79,16 @@ MISTAKES = [
     (["train", "{data}", "--run", "{tmp}/r", "--set", "model.hiden=3"], 2, "did you mean 'model.hidden'?"),
     (["train", "{data}", "--run", "{tmp}/r", "--set", "model.hidden=x"], 2, "expected a whole number"),
     (["train", "{data}", "--run", "{tmp}/r", "--steps", "-1"], 2, "expected at least 0"),
-    (["train", "{data}", "--run", "{tmp}/r", "--device", "tpu"], 2, "expected auto, cpu or cuda"),
+    (["train", "{data}", "--run", "{tmp}/r", "--device", "cdua"], 2, "did you mean 'cuda'?"),
+    (["train", "{data}", "--run", "{tmp}/r", "--sed", "1"], 2, "Did you mean '--seed'?"),
+    (["infr", "{run}"], 2, "did you mean 'infer'?"),
+    (["sweep", "{data}", "--run", "{tmp}/r", "--sedes", "1"], 2, "Did you mean '--seeds'?"),
+    (["sweep", "{data}", "--run", "{tmp}/r", "--estimtor", "exact"], 2, "Did you mean '--estimator'?"),
+    (["sweep", "{data}", "--run", "{tmp}/r", "--set", "model.hiden=3"], 2, "did you mean 'model.hidden'?"),
+    (["sweep", "{data}", "--run", "{tmp}/r", "--preset", "papr"], 2, "did you mean 'paper'?"),
+    (["info", "{tmp}/none"], 3, "no such file"),
+    (["info", "{text}"], 3, "text.h5"),
+    (["info", "{tmp}"], 2, "is not a run folder"),
     (["train", "{data}", "--run", "{run}"], 2, "already holds a run"),
     (["train", "{tmp}/none.h5", "--run", "{tmp}/r"], 3, "none.h5"),
     (["train", "{text}", "--run", "{tmp}/r"], 3, "text.h5"),
@@ -86,12 +97,14 @@ MISTAKES = [
     (["eval", "{tmp}/none"], 2, "is not a run folder"),
     (["eval", "{run}", "--checkpoint", "77"], 2, "has no checkpoint '77'"),
     (["eval", "{run}", "--data", "{text}"], 3, "text.h5"),
-    (["eval", "{run}", "--split", "tset"], 2, "tset"),
-    (["variance-report", "{run}", "--estimators", "exact,vimco2"], 2, "there is no estimator 'vimco2'"),
+    (["eval", "{run}", "--split", "tset"], 2, "did you mean 'test'?"),
+    (["eval", "{run}", "--chekpoint", "last"], 2, "Did you mean '--checkpoint'?"),
+    (["variance-report", "{run}", "--estimators", "exact,vimco2"], 2, "did you mean 'vimco'?"),
     (["variance-report", "{run}", "--batch", "4000"], 2, "has only 120 training scenes"),
     (["preview", "{tmp}/none"], 2, "is not a run folder"),
     (["generate-data", "{data}", "--digits", "font"], 2, "pass --force"),
-    (["generate-data", "{tmp}/o.h5", "--digits", "font", "--preset", "pyr"], 2, "pyr"),
+    (["generate-data", "{tmp}/o.h5", "--digits", "font", "--preset", "pyr"], 2, "did you mean 'pyro'?"),
+    (["generate-data", "{tmp}/o.h5", "--digits", "mnits"], 2, "did you mean 'mnist'?"),
     (["generate-data", "{tmp}/o.h5", "--digits", "font", "--canvas", "20"], 2, "canvas"),
     (["generate-data", "{tmp}/o.h5", "--digits", "font", "--canvas", "40", "--max-digits", "9"], 2, "--max-digits"),
     (["generate-data", "{tmp}/o.h5", "--digits", "{idx}"], 3, "idx"),
@@ -125,9 +138,33 @@ def test_a_mistake_is_one_sentence_and_its_exit_code(
 
 @pytest.mark.parametrize("command", ["", *cli.airctl.commands])
 def test_every_help_fits_a_screen_and_shows_an_example(command: str, airctl) -> None:
-    """--help is at most 40 lines of 100 columns and contains a command line to copy."""
+    """--help is at most 40 lines of 100 columns, and command lines to copy come before anything else."""
     code, out, _ = airctl(*command.split(), "--help")
     assert code == 0
     assert len(out.splitlines()) <= 40
     assert max(map(len, out.splitlines())) <= 100
-    assert f"\n  airctl {command}" in out
+    told = out.split("\n\n")
+    assert told[2].startswith(f"  airctl {command}")  # after the usage and one sentence
+
+
+@pytest.mark.parametrize("command", ["", *cli.airctl.commands])
+def test_every_command_option_and_choice_is_told(command: str, airctl) -> None:
+    """Each option has a help of its own or a list of its choices."""
+    group = cli.airctl.commands[command] if command else cli.airctl
+    options = [p for p in group.params if isinstance(p, click.Option)]
+    assert [o.name for o in options if not o.help and not isinstance(o.type, Word)] == []
+
+
+def test_a_data_file_and_a_run_tell_what_they_are(airctl, data: Path, finished: Path) -> None:
+    """info: the attributes, the counts and a histogram of every pixel; preset, steps, accuracy and data of a run."""
+    told = json.loads(airctl("info", data, "--json")[1])
+    assert (told["kind"], told["schema"], told["preset"], told["digits"]) == ("data", 1, "observations", "font")
+    assert (sum(told["train"]["counts"]), sum(told["test"]["counts"])) == (120, 40)
+    assert sum(told["test"]["pixel_histogram"]) == 40 * 50 * 50
+    run = json.loads(airctl("info", finished, "--json")[1])
+    assert (run["kind"], run["preset"], run["estimator"]) == ("run", "fast", "score-function-neural")
+    assert (run["step"], run["finished"], run["data"]["path"]) == (12, True, str(data))
+    assert {"model.hidden=16", "train.steps=12", "model.canvas=50"} <= set(run["changed"])
+    assert "train.seed=0" not in run["changed"]  # as in the preset
+    assert "120 scenes" in airctl("info", data)[1]
+    assert "step 12 of 12, finished" in airctl("info", finished)[1]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
-from PIL import ImageColor
+from pathlib import Path
 
+import numpy as np
+from PIL import Image, ImageColor
+
+from airctl import draw_data
 from airctl.reporting import scene_grid, scene_tile, step_colour
 from airctl.reporting.charts import accuracy_curves
+from airctl.reporting.dataset import dataset_picture
+from airctl.scenes import read_split, statistics
 
 
 def test_boxes_are_drawn_at_their_pixels_in_their_steps_colours() -> None:
@@ -37,3 +42,18 @@ def test_curves_are_drawn_at_their_accuracies() -> None:
     half = picture.height // 2
     for panel in (range(half), range(half, picture.height)):
         assert max(y for y in rows[0] if y in panel) < min(y for y in rows[1] if y in panel)
+
+
+def test_a_data_file_is_drawn_with_its_histograms(data: Path, tmp_path: Path) -> None:
+    """Below the scenes stand the bars, and they are those of the split: a file without objects has one of them."""
+    drawn = np.asarray(Image.open(draw_data(data, out=tmp_path / "a.png")))
+    split = read_split(data, "train")
+    grid = scene_grid(
+        split.images[:16] / 255, None, [b[:n] for b, n in zip(split.boxes[:16], split.counts[:16], strict=True)], None
+    )
+    assert np.array_equal(drawn[: grid.height, : grid.width], np.asarray(grid))
+    bars = (drawn[grid.height :] == ImageColor.getrgb("#56B4E9")).all(-1)
+    assert bars[:, :310].any(0).sum() > 3 * 60  # three counts
+    told = statistics(split) | {"counts": [120]}
+    fewer = np.asarray(dataset_picture(split.images[:16] / 255, [np.zeros((0, 4))] * 16, told))
+    assert 60 < (fewer[-160:, :300] == ImageColor.getrgb("#56B4E9")).all(-1).any(0).sum() < 150
