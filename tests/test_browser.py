@@ -218,9 +218,14 @@ def test_screenshots(browser: Any, page: Path) -> None:
     folder = os.environ.get("AIRCTL_SCREENSHOTS")
     if not folder:
         pytest.skip("AIRCTL_SCREENSHOTS names no folder")
-    for name, size, dark in (("light", "desktop", False), ("dark", "desktop", True), ("phone", "phone", False)):
+    for name, size, dark, section in (
+        ("light", "desktop", False, "body"),
+        ("dark", "desktop", True, "#confusion"),
+        ("phone", "phone", False, "body"),
+    ):
         opened(browser, page, size, dark)
+        top = browser.execute_script("return document.querySelector(arguments[0]).offsetTop", section)
         height = 1500 if size == "desktop" else 2400
-        clip = {"x": 0, "y": 0, "width": SIZES[size][0], "height": height, "scale": 1}
+        clip = {"x": 0, "y": top, "width": SIZES[size][0], "height": height, "scale": 1}
         shot = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
         (Path(folder) / f"report-{name}.png").write_bytes(base64.b64decode(shot["data"]))

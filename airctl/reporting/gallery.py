@@ -31,7 +31,7 @@ def make_gallery(
     kept = [i for turn, i in in_turn(kinds) if turn < EACH][:MOST]
     scenes = [
         scene_record(split.images[i], found, i, counts[i], split.boxes[i]) | {"scene": i, "outcome": named[i]}
-        for i in sorted(kept, key=lambda i: (named[i] == RIGHT, i))
+        for i in sorted(kept, key=lambda i: named[i] == RIGHT)  # failures first, each kind in its turn
     ]
     return {"scenes": scenes, **_drawn(model, split, log_p, generator)}
 

@@ -56,6 +56,7 @@ function figure1() {
     return tiles;
   });
   const most = Math.max(0, ...data.runs.flatMap((r) => r.frames.flatMap((f) => f.scenes.map((s) => s.found))));
+  if (most) byId("legend").append("glimpses of");
   for (let step = 0; step < most; step++) {
     const key = drawn("svg", { viewBox: "0 0 10 10" });
     key.append(drawn("rect", { x: 1, y: 1, width: 8, height: 8, fill: "none", stroke: colour(step), "stroke-width": 2 }));
@@ -73,7 +74,8 @@ function figure1() {
       const parts = [];
       if (frame.elbo !== null) parts.push(`ELBO ${frame.elbo.toFixed(1)}`);
       if (frame.accuracy !== null) parts.push(`counts right ${percent(frame.accuracy)}`);
-      if (parts.length) told.push((data.runs.length > 1 ? run.name + ": " : "") + parts.join(", "));
+      const late = frame.step < step ? ` (its last frame, step ${frame.step})` : "";
+      if (parts.length) told.push((data.runs.length > 1 ? `${run.name}${late}: ` : "") + parts.join(", "));
     });
     byId("at").textContent = `step ${step.toLocaleString("en").replaceAll(",", "\u202f")}` + (told.length ? " · " + told.join(" · ") : "");
     slider.setAttribute("aria-valuetext", `step ${step}`);
@@ -161,7 +163,7 @@ function refresh(more = false) {
     (chosen.outcome === null ? 1 - run.outcomes.right : run.outcomes[chosen.outcome])), 0);
   const names = (shown) => (data.runs.length > 1 ? data.runs[shown.run].name + ", " : "") + `scene ${shown.scene}`;
   byId("gallery").replaceChildren(...kept.slice(0, chosen.most).map((shown) => {
-    const card = scene(shown, shown.outcome);
+    const card = scene(shown, chosen.outcome === null || cell ? shown.outcome : "");
     card.title = `${names(shown)}: ${shown.outcome}`;
     card.dataset.outcome = shown.outcome;
     card.dataset.counts = `${shown.true} ${shown.found}`;

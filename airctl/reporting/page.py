@@ -26,6 +26,7 @@ from airctl.reporting.records import in_turn
 from airctl.reporting.variance import WHOLE
 
 Record = Mapping[str, Any]
+_ALL = "all of it right"
 MOST_SCENES = 480  # in the gallery of a page, of all runs together
 _LINES = (STEP_COLOURS[6], STEP_COLOURS[4], STEP_COLOURS[2], STEP_COLOURS[5], STEP_COLOURS[0], STEP_COLOURS[1])
 
@@ -89,7 +90,8 @@ _PAGE = """<!doctype html>
 <style>{style}</style>
 </head>
 <body>
-<header><p class="brand">airctl report</p><h1>{title}</h1>{intro}<nav>{links}</nav></header>
+<header><p class="brand">airctl report</p><h1>{title}</h1>{intro}</header>
+<nav><div>{links}</div></nav>
 <main>
 <noscript><p class="note">The numbers, curves and commands are all here; the pictures need JavaScript.</p></noscript>
 {body}
@@ -192,8 +194,8 @@ def _numbers(run: RunReport) -> dict[str, tuple[str, str]]:
             f"{result['count_accuracy']:.2%}",
             f"± {result['standard_error']:.2%}, most probable count against the true one",
         ),
-        "one posterior sample": (f"{result['count_accuracy_sampled']:.2%}", "the same for one sample of the count"),
-        "all of it right": (f"{result['outcomes']['right']:.2%}", "count, boxes and reconstruction"),
+        "sampled count": (f"{result['count_accuracy_sampled']:.2%}", "the same for one sample of the posterior"),
+        _ALL: (f"{result['outcomes']['right']:.2%}", "count, boxes and reconstruction"),
         "ELBO": (f"{result['elbo']:.1f}", "nats a scene"),
         "mean IoU": (f"{result['mean_iou']:.3f}", f"of {_int(result['objects'])} objects with their boxes"),
         "average precision": (f"{result['average_precision']:.3f}", "of the boxes, at IoU 0.5"),
@@ -211,7 +213,7 @@ def _cards(run: RunReport) -> str:
 def _comparison(runs: Sequence[RunReport]) -> str:
     rows = [["step", *(_int(run.result["step"]) for run in runs)]]
     numbers = [_numbers(run) for run in runs]
-    rows += [[name, *(each[name][0] for each in numbers)] for name in numbers[0]]
+    rows += [[name, *(each[name][0] for each in numbers)] for name in numbers[0] if name != _ALL]
     for level in (0.95, 0.98):
         row = [f"steps to {level:.0%}"]
         for run in runs:
@@ -280,7 +282,7 @@ def _curves(runs: Sequence[RunReport]) -> str:
 
 
 def _chart(title: str, lines: Mapping[str, Sequence[tuple[int, float]]], values: Sequence[float], last: int) -> str:
-    left, right, top, bottom = 54, 600, 16, 230
+    left, right, top, bottom = 62, 590, 16, 230
     x, y = LinearAxis(0, last, left, right), LinearAxis.over(values, bottom, top)
     percent = max(values, default=0) <= 1
     parts = [
@@ -289,7 +291,7 @@ def _chart(title: str, lines: Mapping[str, Sequence[tuple[int, float]]], values:
         for v in y.ticks()
     ]
     parts += [f'<text x="{x(v):.1f}" y="{bottom + 20}" text-anchor="middle">{_int(v)}</text>' for v in x.ticks()]
-    parts += [f'<text x="{(left + right) / 2}" y="{bottom + 40}" text-anchor="middle">training step</text>']
+    parts += [f'<text x="{(left + right) / 2}" y="{bottom + 44}" text-anchor="middle">training step</text>']
     parts += [f'<line class="now" x1="{left}" x2="{left}" y1="{top}" y2="{bottom}"/>']
     keys = []
     for index, (name, points) in enumerate(lines.items()):
@@ -311,7 +313,7 @@ def _chart(title: str, lines: Mapping[str, Sequence[tuple[int, float]]], values:
 
 
 def _gallery(runs: Sequence[RunReport]) -> str:
-    kept = sum(len(run.gallery["scenes"]) for run in runs)
+    kept = sum(len(_some(run.gallery["scenes"], MOST_SCENES // len(runs))) for run in runs)
     several = '<div class="chips" id="by-run" role="group" aria-label="run"></div>' if len(runs) > 1 else ""
     return (
         "<p>Found from the true boxes, in the words of the report's Figure 2. Above: the scene with the glimpses taken "
