@@ -41,7 +41,8 @@ class RunFolder:
 
     def _refuse_links(self) -> None:
         """A strange run folder must not lead what is written into it to somewhere else."""
-        for path in (self.checkpoints, self.figures, self.frames, self.metrics):
+        board = self.path / "tensorboard"
+        for path in (self.checkpoints, self.figures, self.frames, board, self.metrics):
             if path.is_symlink():
                 raise ConfigError(f"{path} is a link to somewhere else: put what it leads to in its place")
 

@@ -242,11 +242,12 @@ def _moved(path: Path, old: Path, new: Path) -> Path:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a child ended: its exit code (-9 if killed), the message of its error, the operations it did."""
+    """How a child ended: its exit code (-9 if killed), the message of its error, the operations it did, its result."""
 
     code: int
     message: str = ""
     seen: tuple[str, ...] = ()
+    value: Any = None
 
 
 def in_fork(act: Callable[[], Any], root: Path | None = None, fault: Fault | None = None) -> Outcome:
@@ -261,10 +262,10 @@ def forked(act: Callable[[], Any], root: Path | None = None, fault: Fault | None
         warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside other threads
         child = os.fork()
     if child == 0:
-        code, message, disk = 99, "", Disk(root or Path("/nothing"), fault)
+        code, message, value, disk = 99, "", None, Disk(root or Path("/nothing"), fault)
         try:
             with disk.installed() if root else contextlib.nullcontext():
-                act()
+                value = act()
                 disk.end()
             code = 0
         except AirctlError as error:
@@ -277,7 +278,7 @@ def forked(act: Callable[[], Any], root: Path | None = None, fault: Fault | None
             message = traceback.format_exc()
         finally:
             with os.fdopen(writer, "w") as stream:
-                json.dump([message, disk.seen], stream)
+                json.dump([message, disk.seen, value], stream)
             os._exit(code)
     os.close(writer)
     return child, reader
@@ -288,8 +289,8 @@ def ended(child: int, reader: int) -> Outcome:
     with os.fdopen(reader) as stream:
         told = stream.read()
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    message, seen = json.loads(told) if told else ("", [])
-    return Outcome(code, message, tuple(seen))
+    message, seen, value = json.loads(told) if told else ("", [], None)
+    return Outcome(code, message, tuple(seen), value)
 
 
 def kill_points(seen: tuple[str, ...]) -> Iterator[tuple[str, Fault]]:
