@@ -54,6 +54,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Give a path beside ``path`` to write to; on success it takes the place of ``path``, on failure it is removed."""
     part = path.parent / f"{path.name}.part"
     with storage_errors(path):
+        if path.exists() and not path.is_file():  # a rename would put a file in the place of /dev/null
+            raise ConfigError(f"{path} is no ordinary file: choose another place")
         make_folder(path.parent)
         part.unlink(missing_ok=True)  # whatever is there, a link too: it is not written through
         try:

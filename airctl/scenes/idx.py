@@ -58,7 +58,7 @@ def read_idx_content(path: Path, ndim: int | None = None) -> bytes:
                 with gzip.GzipFile(fileobj=raw) as stream:
                     return _read_checked(stream, path, ndim, packed)
             return _read_checked(raw, path, ndim, packed)
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, EOFError, zlib.error, MemoryError) as error:
         raise InputFileError(f"{path}: damaged or unreadable ({error}), expected a whole IDX file") from error
 
 
@@ -87,7 +87,7 @@ def _read_checked(stream: Readable, path: Path, ndim: int | None, packed: bool) 
 def _check_promise(path: Path, header: int, shape: tuple[int, ...], packed: bool) -> None:
     """Refuse a declared size that the file cannot hold, before anything of that size is allocated."""
     declared, on_disk = math.prod(shape), path.stat().st_size
-    if declared > MAX_BYTES:
+    if math.prod(max(1, size) for size in shape) > MAX_BYTES:  # 0 x 2**32 x 2**32 values are none, but no array either
         raise InputFileError(f"{path}: declares {declared} bytes {shape}, expected at most {MAX_BYTES}")
     if packed and declared > on_disk * MAX_DEFLATE_RATIO:
         raise InputFileError(f"{path}: declares {declared} bytes {shape}, more than its {on_disk} bytes can unpack to")

@@ -285,9 +285,19 @@ def _check_chunks(dataset: h5py.Dataset, name: str, most: int, on_disk: int) -> 
     chunk = math.prod(dataset.chunks) * dataset.dtype.itemsize
     if size > min(most, on_disk * MAX_DEFLATE_RATIO) or chunk > _MAX_CHUNK_BYTES:
         raise _RefusedError(f"{name} declares {size} bytes in chunks of {chunk}, which it cannot hold")
+    if size > _half_of_the_memory():
+        raise _RefusedError(f"{name} is {size} bytes large, more than half of this machine's memory")
     chunks = math.prod(-(-length // step) for length, step in zip(dataset.shape, dataset.chunks, strict=True))
     if dataset.id.get_num_chunks() != chunks or dataset.id.get_storage_size() > on_disk:
         raise _RefusedError(f"{name} does not hold the {chunks} chunks that it declares")
+
+
+def _half_of_the_memory() -> float:
+    """A file of sixteen megabytes can hold sixteen gigabytes of zeros."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2
+    except (AttributeError, ValueError, OSError):  # no such question on this system
+        return math.inf
 
 
 def _check_values(scenes: SceneSplit, max_digits: int) -> None:

@@ -12,6 +12,7 @@ import contextlib
 import io
 import json
 import os
+import resource
 import shutil
 import signal
 import traceback
@@ -24,6 +25,7 @@ from typing import Any
 from airctl.errors import AirctlError
 
 TORN = ("one byte", "half", "all but one byte")  # of a write that was cut off
+MEMORY = 512 * 2**20
 LOSSES = ("the process is killed", "power fails, unsynced bytes are lost", "power fails, unsynced names are lost too")
 
 
@@ -291,6 +293,13 @@ def ended(child: int, reader: int) -> Outcome:
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     message, seen, value = json.loads(told) if told else ("", [], None)
     return Outcome(code, message, tuple(seen), value)
+
+
+def bound_memory() -> None:
+    """Let this process take ``MEMORY`` bytes beside what it has; with more it meets a MemoryError."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
 
 
 def kill_points(seen: tuple[str, ...]) -> Iterator[tuple[str, Fault]]:

@@ -29,7 +29,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from reliability.conftest import Tally, small
-from reliability.faults import in_fork
+from reliability.faults import bound_memory, in_fork
 
 from airctl import api, cli, config, inference, scenes, sweep, training
 from airctl.errors import AirctlError
@@ -37,7 +37,6 @@ from airctl.scenes import read_attributes, read_idx, read_scenes, read_split
 from airctl.training import Learner, checkpoint
 from airctl.training.loop import fit_to_data
 
-MEMORY = 512 * 2**20  # bytes that a parser may take beside what was there; with more it meets a MemoryError
 ALL = 10_000
 KEYS = [
     f"{section.name}.{field.name}"
@@ -373,7 +372,7 @@ class CommandLine(Parser):
 
     def read(self, value: list[str]) -> None:
         """As ``main`` does it, which has to turn every error into an exit code."""
-        sys.argv = ["airctl", *value]
+        sys.argv = ["airctl", *(word.replace("\0", "") for word in value)]  # no system passes on a zero byte
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as told:
             try:
                 cli.main()
@@ -424,8 +423,7 @@ def fuzz(make: Callable[[], Parser], number: int) -> dict[str, float]:
     """``number`` inputs: how many were accepted, the slowest one, and the memory that all of them took."""
     parser = make()
     found = {"tried": 0, "accepted": 0, "slowest_seconds": 0.0}
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY, resource.RLIM_INFINITY))
+    bound_memory()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     def one(value: Any) -> None:

@@ -49,6 +49,7 @@ def test_an_idx_file_is_read_as_it_was_written(tmp_path: Path, pack) -> None:
         (b"\x1f\x8bnonsense", "damaged or unreadable"),
         (struct.pack(">BBBB3I", 0, 0, 8, 3, 2**20, 2**10, 2**10) + b"x", "expected at most"),
         (gzip.compress(struct.pack(">BBBB3I", 0, 0, 8, 3, 1000, 1000, 1000)), "can unpack to"),
+        (struct.pack(">BBBB3I", 0, 0, 8, 3, 0, 2**32 - 1, 2**32 - 1), "expected at most"),
     ],
 )
 def test_a_wrong_idx_file_is_refused_in_one_sentence(tmp_path: Path, data: bytes, message: str) -> None:

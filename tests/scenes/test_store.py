@@ -270,6 +270,14 @@ def test_a_hostile_file_is_refused(scene_file: Path, tmp_path: Path, kind: str) 
     refused(scene_file, message)
 
 
+def test_more_than_half_of_the_memory_is_refused(scene_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Zeros that are there are packed a thousand to one: a small file must not fill a small machine."""
+    monkeypatch.setattr(os, "sysconf", lambda name: 317)
+    read_split(scene_file, "train")  # the control: 50 000 bytes, of 100 489
+    monkeypatch.setattr(os, "sysconf", lambda name: 316)
+    refused(scene_file, "train/images is 50000 bytes large, more than half of this machine's memory")
+
+
 def test_a_linked_group_is_not_followed(scene_file: Path, tmp_path: Path) -> None:
     """A whole split behind an external link to a file that is good in itself."""
     shutil.copy(scene_file, tmp_path / "other.h5")
