@@ -60,7 +60,7 @@ def long(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Long:
     return Long(small_data, tmp_path_factory.mktemp("long"))
 
 
-PART = (1, 5, 6, 7, 33, 40)  # an epoch's edge, a validation, a checkpoint, and between them
+PART = (5, 7, 33)  # an epoch's edge, a checkpoint, and between them
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -82,9 +82,9 @@ def test_stopped_at_any_step_in_any_way_it_ends_the_same(at: range, way: str, lo
 
 
 def test_stopped_again_and_again_it_ends_the_same(long: Long) -> None:
-    """Twelve stops in one run, by Ctrl-C and SIGTERM in turn."""
+    """Six stops in one run, by Ctrl-C and SIGTERM in turn."""
     run = long.folder / "often"
-    for step in (1, 2, 3, 6, 7, 8, 20, 21, 28, 35, 39, 40):
+    for step in (1, 2, 6, 7, 20, 40):
         way = ("Ctrl-C", "SIGTERM")[step % 2]
         assert long.stopped(run, step, way).code == 0
     long.train(run)
@@ -92,7 +92,7 @@ def test_stopped_again_and_again_it_ends_the_same(long: Long) -> None:
     shutil.rmtree(run)
 
 
-@pytest.mark.parametrize("kills", [pytest.param(4, id="some"), pytest.param(50, id="all", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("kills", [pytest.param(3, id="some"), pytest.param(50, id="all", marks=pytest.mark.soak)])
 def test_killed_at_any_moment_it_ends_the_same(kills: int, long: Long, tally: Tally) -> None:
     """SIGKILL from outside at random moments of a live run; each is resumed to the same bytes."""
     draw, run, done = random.Random(0), long.folder / "killed", 0
