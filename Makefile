@@ -57,7 +57,8 @@ reproduce: setup $(DATA)  ## the numbers of docs/results.md (hours)
 estimators: setup $(DATA)  ## the measured part of docs/estimators.md (hours; wants the runs of reproduce)
 	$(BIN)/python -m benchmarks.estimators $(DATA)
 
-soak: setup  ## the tests that need MNIST or minutes
+soak: setup  ## all kills, disk errors, damage and hostile files (docs/reliability.md), and what needs MNIST
+	$(BIN)/python -m pytest tests/reliability -m "" --summary docs/reliability.md
 	$(BIN)/python -m pytest -m slow
 
 clean:  ## remove the environment, caches and demo run

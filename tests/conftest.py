@@ -15,6 +15,12 @@ torch.set_num_threads(1)
 settings.register_profile("airctl", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("airctl")
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--summary`` is for tests/reliability."""
+    parser.addoption("--summary", help="write what was tried and what held into this Markdown file")
+
+
 TINY = (
     "model.canvas=12",
     "model.num_steps=3",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import platform
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from airctl import config
+from airctl import __version__, config
 from airctl.config import Config
+from airctl.reporting import table
 from airctl.scenes import Glyphs, SceneSpec, compose_scenes, write_scenes
 from airctl.scenes.glyphs import sha256_of_arrays
 from airctl.training import RunFolder
@@ -97,11 +99,33 @@ Tally = Callable[..., None]
 TALLY = pytest.StashKey[dict[str, dict[str, Any]]]()
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--summary", type=Path, help="write what was tried and what held to this JSON file")
+MEASURED = "## Measured"
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    path, kept = session.config.getoption("--summary", None), session.config.stash.get(TALLY, {})
-    if path and kept:
-        path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Write the figures into the file that was asked for, in the place of those before; only if every test passed."""
+    path, kept = session.config.getoption("--summary"), session.config.stash.get(TALLY, {})
+    if path and kept and exitstatus == 0:
+        before = Path(path).read_text(encoding="utf-8").partition(MEASURED)[0]
+        Path(path).write_text(f"{before}{MEASURED}\n\n{measured(kept)}", encoding="utf-8")
+
+
+def measured(kept: dict[str, dict[str, Any]]) -> str:
+    """A table of what was tried; claims of one kind (``kind: this one``) are one line."""
+    together: dict[str, dict[str, Any]] = {}
+    for claim, figures in kept.items():
+        line = together.setdefault(claim.partition(": ")[0], {"tried": 0})
+        line |= figures | {"tried": line["tried"] + figures["tried"]}
+    what = {
+        "accepted": "{:.0f} accepted",
+        "refused": "{:.0f} refused, the others unchanged",
+        "slowest_seconds": "slowest {:.2f} s",
+        "peak_megabytes": "peak {:.0f} MB",
+    }
+    rows = [
+        [claim, str(line["tried"]), ", ".join(words.format(line[key]) for key, words in what.items() if key in line)]
+        for claim, line in sorted(together.items())
+    ]
+    made = f"By `make soak` with airctl {__version__}, Python {platform.python_version()}, torch {torch.__version__}, "
+    made += f"{platform.system()}. In each case everything held: with one exception this table is not written.\n\n"
+    return made + table(["tried", "times", "and"], rows) + "\n"
