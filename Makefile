@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DATA := data/scenes.h5
 RUN := runs/demo
 
-.PHONY: help setup demo test browser lint bench reproduce estimators soak clean
+.PHONY: help setup demo test browser lint docs bench reproduce estimators soak clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 18
@@ -39,6 +39,9 @@ lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: setup  ## docs/cli.md, from the commands themselves
+	$(BIN)/python -m airctl.cli.reference > docs/cli.md.part && mv docs/cli.md.part docs/cli.md
 
 bench: $(VENV)/.bench $(DATA)  ## steps per second against Pyro
 	$(BIN)/python -m benchmarks.against_pyro $(DATA) --out docs

@@ -26,7 +26,7 @@ def annotated(picture: np.ndarray, boxes: Sequence[Edges], probabilities: Sequen
         colour, text = step_colour(index), f"{index + 1}: {probability:.0%}"
         draw.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=colour, width=width)
         right, bottom = draw.textbbox((0, 0), text, font=font)[2:]
-        x, y = min(x0, tile.width - right - 4), y0 - bottom - 4 if y0 > bottom + 4 else y1
+        x, y = min(x0, tile.width - right - 4), y0 - bottom - 4 if y0 > bottom + 4 else y0
         draw.rectangle((x, y, x + right + 4, y + bottom + 4), fill=colour)
         draw.text((x + 2, y + 2), text, fill="#000000", font=font)
     return tile
