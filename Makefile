@@ -26,7 +26,7 @@ demo: setup  ## real digits, data, training, count accuracy, report page (about 
 	$(BIN)/airctl train $(DATA) --run $(RUN) --preset fast --resume
 	$(BIN)/airctl variance-report $(RUN) --samples 100 --fit-steps 300
 	$(BIN)/airctl eval $(RUN)
-	@echo "all of it in one page, to open in a browser: $$($(BIN)/airctl report $(RUN))"
+	@page=$$($(BIN)/airctl report $(RUN)) && echo "all of it in one page, to open in a browser: $$page"
 
 test: setup lint  ## linter, types and tests
 	$(BIN)/python -m pytest

@@ -10,14 +10,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pipeline.test_cli import run as command
 
 import airctl
 from airctl.errors import ConfigError, InputFileError
 from airctl.reporting.axes import LinearAxis
-from airctl.reporting.figures import smooth, spread
-from airctl.reporting.records import in_turn
+from airctl.reporting.figures import smooth, spread, tile
+from airctl.reporting.records import in_turn, pixels, png_text
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&<!--"
 
@@ -230,6 +231,30 @@ def test_the_gallery_keeps_some_of_every_kind(evaluated: Path) -> None:
     assert {s["outcome"] for s in scenes} == {name for name, share in result["outcomes"].items() if share}
     cells = {(t, f) for t, row in enumerate(result["confusion"]) for f, number in enumerate(row) if number}
     assert {(s["true"], s["found"]) for s in scenes} == cells
+
+
+def test_a_model_that_finds_nothing_has_pictures_and_a_page(data: Path, tmp_path: Path) -> None:
+    """Without a single step there are no glimpses and no traversal; what is left is drawn."""
+    from pipeline.conftest import tiny
+
+    airctl.train(data, tmp_path / "run", tiny("model.present_bias=-30.0", "train.steps=1"), threads=1)
+    page = airctl.report(tmp_path / "run").read_text(encoding="utf-8")
+    result = json.loads((tmp_path / "run/eval.json").read_text())
+    assert {f for row in result["confusion"] for f, number in enumerate(row) if number} == {0}
+    assert embedded(page)["glimpses"] == []
+    assert embedded(page)["traversal"]["rows"] == []
+
+
+def test_large_scenes_are_kept_small_and_their_boxes_fit() -> None:
+    """A scene of 300 pixels is kept with 100; its box is drawn where the object is."""
+    image = np.zeros((300, 300), np.uint8)
+    image[150:240, 30:90] = 200
+    kept = png_text(image)
+    assert pixels(kept).shape == (100, 100)
+    drawn = np.asarray(tile(kept, [(30, 150, 90, 240)], side=300)).astype(int)
+    coloured = np.argwhere(drawn.max(-1) - drawn.min(-1) > 50)  # grey has no colour
+    assert coloured.min(0).tolist() == [50, 10]
+    assert coloured.max(0).tolist() == [79, 29]
 
 
 def test_keys_take_their_turns() -> None:
