@@ -28,7 +28,7 @@ def as_written(where: str) -> Iterator[None]:
     except (AttributeError, ArithmeticError, LookupError, OSError, TypeError, ValueError) as error:
         raise InputFileError(
             f"the results in {where} are not what this airctl writes ({type(error).__name__}: {error}): "
-            "run airctl eval again, and delete frames/ if that does not help"
+            "run airctl eval, or variance-report, again, and delete frames/ if that does not help"
         ) from error
 
 

@@ -194,7 +194,7 @@ def test_many_runs_share_the_room(run: Path, tmp_path: Path) -> None:
 def test_results_that_are_none_are_one_sentence(run: Path, name: str, text: str) -> None:
     """A result file that holds something else is named, with what to do; no traceback, and no page."""
     (run / name).write_text(text)
-    with pytest.raises(InputFileError, match=r"airctl eval again|cannot be read as JSON|no JSON object"):
+    with pytest.raises(InputFileError, match=r"again, and delete frames|cannot be read as JSON|no JSON object"):
         airctl.report(run)
     assert not (run / "report.html").exists()
 
