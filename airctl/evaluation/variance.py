@@ -291,14 +291,17 @@ def enumerable(chosen: Estimator) -> bool:
 
 
 def passes(estimators: Mapping[str, Estimator]) -> list[list[str]]:
-    """The names in the order they are measured, ``PER_PASS`` at once: exact first, and together what shares most."""
+    """The names in the order they are measured, ``PER_PASS`` at once: exact first, and together what shares most.
+
+    One that takes several roll-outs of each scene passes alone, as its activations alone set the peak of memory.
+    """
 
     def kind(name: str) -> tuple[bool, bool]:
         return estimators[name].copies > 1, not enumerable(estimators[name])
 
     names = sorted(estimators, key=lambda name: (kind(name), not isinstance(estimators[name], Exact)))
-    groups = [list(group) for _, group in itertools.groupby(names, kind)]
-    return [group[i : i + PER_PASS] for group in groups for i in range(0, len(group), PER_PASS)]
+    groups = [(1 if several else PER_PASS, list(group)) for (several, _), group in itertools.groupby(names, kind)]
+    return [group[i : i + size] for size, group in groups for i in range(0, len(group), size)]
 
 
 def measure_variance(
