@@ -128,3 +128,44 @@ def _vouch(checkpoint: Path) -> None:
         for name in checkpoints.FILES
     }
     (checkpoint / "manifest.json").write_text(json.dumps({"files": files}))
+
+
+def test_a_checkpoint_of_the_same_step_is_kept_or_set_aside(run: Path) -> None:
+    """Saved again with the same bytes it stays; with others, the old one is set aside under a name of its own."""
+    folder, (modules, optimizer) = run / "checkpoints", _fresh(run)
+    state = checkpoints.load(last(run), modules, optimizer)
+    step = state.pop("step")
+    before = (last(run) / "manifest.json").stat().st_ino
+    checkpoints.save(folder, step, modules, optimizer, state)
+    assert (last(run) / "manifest.json").stat().st_ino == before
+    for retries in (1, 2):
+        checkpoints.save(folder, step, modules, optimizer, state | {"retries": retries})
+        assert checkpoints.load(last(run), modules, optimizer)["retries"] == retries
+    assert len([path for path in folder.glob("replaced_step_*") if checkpoints.is_whole(path)]) == 2
+
+
+def test_a_checkpoint_under_another_name_is_refused(run: Path) -> None:
+    """A folder renamed to another step does not pass for that step."""
+    last(run).rename(run / "checkpoints/step_00000013")
+    with pytest.raises(InputFileError, match="not of the step that the folder's name says"):
+        airctl.load(run, "13")
+
+
+def test_tensors_larger_than_the_config_says_are_refused_unread(run: Path) -> None:
+    """A vouched-for file with a megabyte more than its tensors is not loaded into memory."""
+    with open(last(run) / "model.safetensors", "ab") as stream:
+        stream.write(bytes((1 << 20) + 1))
+    _vouch(last(run))
+    with pytest.raises(InputFileError, match="larger than its tensors"):
+        airctl.load(run)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("[]", "does not hold a JSON object"), ('{"files": {}}', "does not list"), (" " * (1 << 21), "too large")],
+)
+def test_a_manifest_of_another_form_is_refused(content: str, message: str, run: Path) -> None:
+    """Each with its own sentence."""
+    (last(run) / "manifest.json").write_text(content)
+    with pytest.raises(InputFileError, match=message):
+        airctl.load(run)

@@ -280,7 +280,7 @@ def forked(act: Callable[[], Any], root: Path | None = None, fault: Fault | None
             message = traceback.format_exc()
         finally:
             with os.fdopen(writer, "w") as stream:
-                json.dump([message, disk.seen, value], stream)
+                json.dump([message, disk.seen, value], stream, default=str)
             os._exit(code)
     os.close(writer)
     return child, reader

@@ -16,7 +16,7 @@ from reliability.faults import in_fork
 
 from airctl.errors import InputFileError
 from airctl.scenes import read_attributes, read_split
-from airctl.training import Learner, checkpoint, train
+from airctl.training import Learner, RunFolder, checkpoint, train
 from airctl.training.loop import fit_to_data
 
 SAVED = (*checkpoint.FILES, "manifest.json")
@@ -153,3 +153,18 @@ def test_no_flipped_bit_of_a_dataset_is_loaded_in_silence(
     assert times / 4 < outcome.value < times
     if times == 10_000:
         tally("random bits of a dataset flipped", times, refused=outcome.value)
+
+
+@pytest.mark.parametrize("damage", ["not JSON\n", "[1]\n", '{"step": "2"}\n', '{"elbo": 1.0}\n', '{"step": 3, "el'])
+def test_metrics_end_where_they_are_damaged(damage: str, tmp_path: Path) -> None:
+    """What comes before a line that no run has written is read, and nothing after it."""
+    run = RunFolder(tmp_path)
+    run.metrics.write_text('{"step": 1}\n' + damage + '{"step": 4}\n')
+    assert run.read_metrics() == [{"step": 1}]
+
+
+def test_a_run_that_names_no_data_is_refused(tmp_path: Path) -> None:
+    """data.json without a path."""
+    (tmp_path / "data.json").write_text('{"sha256": "0"}')
+    with pytest.raises(InputFileError, match="does not name the data of the run"):
+        RunFolder(tmp_path).data()
