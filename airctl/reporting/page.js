@@ -52,7 +52,7 @@ function figure1() {
   const places = data.runs.map((run) => {
     const tiles = make("div", { class: "tiles hide-true" });
     if (data.runs.length > 1) byId("frames").append(make("h3", {}, run.name));
-    byId("frames").append(tiles);
+    byId("frames").append(run.frames.length ? tiles : make("p", {}, "This run kept no frames."));
     return tiles;
   });
   const most = Math.max(0, ...data.runs.flatMap((r) => r.frames.flatMap((f) => f.scenes.map((s) => s.found))));
