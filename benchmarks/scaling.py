@@ -1,0 +1,149 @@
+"""What a step costs against N, canvas side and batch: ``python -m benchmarks.scaling [--out docs]``.
+
+For each size the time of a full training step of preset fast (median, sizes in alternation, so that a machine that is
+not quiet hits all of them) and its operations, which do not depend on the machine. One size is varied at a time, the
+others stay at N = 3, canvas 50, batch 64. The exponent is the slope of log(cost) over log(size) between the two largest
+sizes: 1 is linear, 2 quadratic.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch.utils.flop_counter import FlopCounterMode
+
+from airctl.config import override, preset
+from airctl.files import atomic_path, write_text
+from airctl.reporting import table
+from airctl.reporting.charts import LogAxis
+from airctl.reporting.pictures import STEP_COLOURS
+from airctl.scenes import SceneSpec, compose_scenes, load_glyphs
+from benchmarks.floor import milliseconds
+from benchmarks.steppers import AirctlStep
+from benchmarks.summary import alternate
+
+SIZES: dict[str, tuple[int, ...]] = {
+    "N": (1, 2, 3, 4, 6, 8),
+    "canvas side": (50, 75, 100, 150, 200),
+    "batch": (16, 32, 64, 128, 256, 512),
+}
+USUAL = {"N": 3, "canvas side": 50, "batch": 64}
+
+
+def step_of(sizes: dict[str, int]) -> AirctlStep:
+    """A fresh training step for N, canvas side and batch."""
+    spec = SceneSpec(train=max(512, sizes["batch"]), test=0, canvas=sizes["canvas side"], seed=0)
+    glyphs = load_glyphs("font", Path("data/mnist"), 0, lambda message: None)
+    images = torch.from_numpy(compose_scenes(spec, glyphs)[0].images)
+    settings = [f"model.num_steps={sizes['N']}", f"train.batch={sizes['batch']}"]
+    return AirctlStep(override(preset("fast"), settings), images)
+
+
+def measure(what: str, rounds: int) -> list[dict[str, Any]]:
+    """Milliseconds and GFLOP of a step for each size of ``what``."""
+    steps = {size: step_of(USUAL | {what: size}) for size in SIZES[what]}
+    gflop = {}
+    for size, step in steps.items():
+        step()
+        with FlopCounterMode(display=False) as counter:
+            step()
+        gflop[size] = counter.get_total_flops() / 1e9
+    times: dict[int, list[float]] = {size: [] for size in steps}
+    for turn in range(rounds):
+        for size in alternate([str(size) for size in steps], turn):
+            times[int(size)].append(milliseconds(steps[int(size)]))
+    rows = []
+    for size, ms in times.items():
+        low, middle, high = statistics.quantiles(ms, n=4)
+        rows.append({"size": size, "ms": middle, "q1": low, "q3": high, "gflop": gflop[size]})
+    return rows
+
+
+def exponent(rows: Sequence[dict[str, Any]], key: str) -> float:
+    """The slope of log(cost) over log(size) between the two largest sizes."""
+    a, b = rows[-2], rows[-1]
+    return math.log(b[key] / a[key]) / math.log(b["size"] / a["size"])
+
+
+def chart(result: dict[str, list[dict[str, Any]]]) -> Image.Image:
+    """Milliseconds against each size, both axes logarithmic, with the line of linear growth."""
+    side, gap = 300, 90
+    picture = Image.new("RGB", (gap + len(result) * (side + gap), side + 110), "#FFFFFF")
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size=13)
+    y_axis = LogAxis.over((row["ms"] for rows in result.values() for row in rows), 40 + side, 40)
+    for index, (what, rows) in enumerate(result.items()):
+        left = gap + index * (side + gap)
+        first, last = math.log(rows[0]["size"]), math.log(rows[-1]["size"])
+
+        def across(size: float, left: int = left, first: float = first, last: float = last) -> float:
+            return left + side * (math.log(size) - first) / (last - first)
+
+        draw.text((left, 14), f"ms a step against {what}", fill="#222222", font=font)
+        for power in y_axis.ticks():
+            y = y_axis(10.0**power)
+            draw.line((left, y, left + side, y), fill="#DDDDDD")
+            draw.text((left - 8, y), f"{10**power} ms", fill="#222222", font=font, anchor="rm")
+        usual = next(row for row in rows if row["size"] == USUAL[what])
+        linear = [
+            (across(row["size"]), y_axis(usual["ms"] * row["size"] / usual["size"]))
+            for row in rows
+            if usual["ms"] * row["size"] / usual["size"] >= 10.0**y_axis.low
+        ]
+        draw.line(linear, fill="#BBBBBB", width=1)
+        points = [(across(row["size"]), y_axis(row["ms"])) for row in rows]
+        draw.line(points, fill=STEP_COLOURS[index], width=2)
+        for row, (x, y) in zip(rows, points, strict=True):
+            draw.line((x, y_axis(row["q1"]), x, y_axis(row["q3"])), fill=STEP_COLOURS[index])
+            draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=STEP_COLOURS[index])
+            draw.text((x, 46 + side), str(row["size"]), fill="#222222", font=font, anchor="ma")
+    draw.text((gap, side + 80), "bars: quartiles; grey: linear growth from the usual size", fill="#222222", font=font)
+    return picture
+
+
+def markdown(result: dict[str, list[dict[str, Any]]], command: str, threads: int) -> str:
+    """docs/scaling.md."""
+    parts = [
+        f"# What a step costs\n\nMade by `{command}`: preset fast, one training step, {threads} thread(s), torch"
+        f" {torch.__version__}. One size varied at a time; the others N = 3, canvas 50, batch 64. Times are medians and"
+        " quartiles of a shared machine, sizes in alternation; GFLOP are counted and do not depend on it.\n\n"
+        "![cost of a step](scaling.png)\n"
+    ]
+    for what, rows in result.items():
+        body = [[str(r["size"]), f"{r['ms']:.1f}", f"{r['q1']:.1f} .. {r['q3']:.1f}", f"{r['gflop']:.3f}"] for r in rows]
+        parts.append(table([what, "ms, median", "quartiles", "GFLOP"], body))
+        parts.append(
+            f"\nExponent between the two largest: {exponent(rows, 'ms'):.2f} (time), "
+            f"{exponent(rows, 'gflop'):.2f} (operations).\n"
+        )
+    return "\n".join(parts)
+
+
+def main() -> None:
+    """Measure, print the page, write it where asked."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=Path, help="folder for scaling.md, scaling.json and scaling.png")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    result = {what: measure(what, args.rounds) for what in SIZES}
+    command = f"python -m benchmarks.scaling --rounds {args.rounds} --threads {args.threads}"
+    page = markdown(result, command, args.threads)
+    print(page)
+    if args.out:
+        write_text(args.out / "scaling.md", page)
+        write_text(args.out / "scaling.json", json.dumps({"command": command, **result}, indent=1) + "\n")
+        with atomic_path(args.out / "scaling.png") as path:
+            chart(result).save(path, format="png")
+
+
+if __name__ == "__main__":
+    main()
