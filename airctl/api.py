@@ -15,7 +15,7 @@ from airctl.config import Config
 from airctl.errors import ConfigError
 from airctl.evaluation import evaluate_boxes, evaluate_counts, find, fit_baselines, outcomes, shares
 from airctl.evaluation import measure_variance as measure
-from airctl.evaluation.counts import rollouts
+from airctl.evaluation.refine import explanations
 from airctl.evaluation.variance import parameter_groups
 from airctl.files import atomic_path, write_text
 from airctl.model import AIR, boxes, truncated_geometric
@@ -93,7 +93,7 @@ def evaluate(
     model, log_p = loaded.model, loaded.log_p(num_steps)
     found = find(model, images, log_p)
     noise = generator(seed, "evaluate", 0, loaded.device)
-    report = evaluate_counts(model, images, found.counts, true.counts, log_p, noise)
+    report = evaluate_counts(model, images, found.counts, found.amortised, true.counts, log_p, noise)
     named = outcomes(found, true.images, true.boxes)
     result = {"run": str(run), "data": str(path), "split": split, "step": loaded.step, "seed": seed}
     result |= {"num_steps": len(log_p) - 1, **asdict(report)}
@@ -280,7 +280,7 @@ def draw_run(run: Path | str, *, data: Path | None = None, checkpoint: str = "la
     loaded = load(run, checkpoint)
     _, images, held_out = _scenes_for(loaded, data, "test")
     shown = images[:PICTURED]
-    rollout, terms = next(rollouts(loaded.model, shown, loaded.log_p(), loaded.model.mean_noise))
+    rollout, terms, _ = next(explanations(loaded.model, shown, loaded.log_p()))
     found = terms.log_q.argmax(1)
     canvases = rollout.canvases[torch.arange(len(shown)), found]
     edges = boxes(rollout.z_where, shown.shape[-1]).cpu().numpy()

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from airctl.api import Loaded, load
-from airctl.evaluation.counts import rollouts
+from airctl.evaluation.refine import explanations
 from airctl.evaluation.detection import ink_boxes
 from airctl.files import atomic_path
 from airctl.model import boxes as glimpse_boxes
@@ -113,7 +113,7 @@ def _found(loaded: Loaded, pictures: list[Picture], fitting: Fitting, num_steps:
     fitted = [fit(picture, side, fitting) for picture in pictures]
     canvases = torch.from_numpy(np.stack([f.canvas for f in fitted])).to(loaded.device)
     log_p = loaded.log_p(num_steps)
-    rollout, terms = next(rollouts(loaded.model, canvases, log_p, lambda b: loaded.model.mean_noise(b, num_steps)))
+    rollout, terms, _ = next(explanations(loaded.model, canvases, log_p))
     counts = terms.log_q.argmax(1)
     drawn = rollout.canvases[torch.arange(len(counts)), counts].cpu().numpy()
     ink, glimpses = ink_boxes(rollout.pasted).double().cpu(), glimpse_boxes(rollout.z_where, side).double().cpu()

@@ -117,7 +117,9 @@ def markdown(result: dict[str, list[dict[str, Any]]], command: str, threads: int
         "![cost of a step](scaling.png)\n"
     ]
     for what, rows in result.items():
-        body = [[str(r["size"]), f"{r['ms']:.1f}", f"{r['q1']:.1f} .. {r['q3']:.1f}", f"{r['gflop']:.3f}"] for r in rows]
+        body = [
+            [str(r["size"]), f"{r['ms']:.1f}", f"{r['q1']:.1f} .. {r['q3']:.1f}", f"{r['gflop']:.3f}"] for r in rows
+        ]
         parts.append(table([what, "ms, median", "quartiles", "GFLOP"], body))
         parts.append(
             f"\nExponent between the two largest: {exponent(rows, 'ms'):.2f} (time), "

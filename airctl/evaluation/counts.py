@@ -19,8 +19,9 @@ CHUNK = 250  # scenes a pass
 class CountReport:
     """Counts of S scenes, true against inferred."""
 
-    count_accuracy: float  # share of scenes whose most probable count is the true one
-    count_accuracy_sampled: float  # the same for one sample n ~ q(n)
+    count_accuracy: float  # share of scenes whose most probable count, after the second look, is the true one
+    count_accuracy_amortised: float  # the same of q(n) at the posterior means, before it: the inference network alone
+    count_accuracy_sampled: float  # the same of one sample n ~ q(n), before it
     standard_error: float  # of count_accuracy, from the number of scenes alone
     per_count_accuracy: dict[int, float]  # by true count
     confusion: list[list[int]]  # [true count][most probable count]
@@ -62,11 +63,12 @@ def evaluate_counts(
     model: AIR,
     images: Tensor,
     inferred: np.ndarray,
+    amortised: np.ndarray,
     true_counts: np.ndarray,
     log_p: Tensor,
     generator: torch.Generator,
 ) -> CountReport:
-    """Compare the ``inferred`` counts [S] of the scenes ``images`` (uint8 [S, D, D]) with ``true_counts`` [S].
+    """Compare the ``inferred`` and ``amortised`` counts [S] of ``images`` (uint8 [S, D, D]) with ``true_counts`` [S].
 
     The ELBO is a one-sample estimate from the pass that samples a count for each scene, so it is unbiased; ``log_p``
     [N + 1] is the count prior, and its length says how many steps to take.
@@ -79,6 +81,7 @@ def evaluate_counts(
     accuracy = float((inferred == true).mean())
     return CountReport(
         count_accuracy=accuracy,
+        count_accuracy_amortised=float((amortised == true).mean()),
         count_accuracy_sampled=float((sampled.cpu().numpy() == true).mean()),
         standard_error=float(np.sqrt(accuracy * (1 - accuracy) / len(true))),
         per_count_accuracy={n: float(confusion[n, n] / confusion[n].sum()) for n in np.unique(true).tolist()},

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from airctl.evaluation.counts import rollouts
+from airctl.evaluation.refine import explanations
 from airctl.model import AIR, Rollout, boxes
 from airctl.objectives import CountTerms
 
@@ -21,12 +21,13 @@ INK = 0.1  # a drawn pixel brighter than this is ink; chosen on validation scene
 
 @dataclass(frozen=True)
 class Found:
-    """What a model finds in S scenes at the posterior means; of the N steps the first ``counts`` are taken."""
+    """What a model finds in S scenes; of the N steps the first ``counts`` are taken."""
 
-    counts: np.ndarray  # [S] the most probable count
+    counts: np.ndarray  # [S] the most probable count, after the second look
+    amortised: np.ndarray  # [S] that of q(n) at the posterior means, before it
     boxes: np.ndarray  # [S, N, 4] of the ink that each step draws, pixels
     glimpses: np.ndarray  # [S, N, 4] edges of each step's glimpse, pixels; they may leave the canvas
-    present: np.ndarray  # [S, N] q(z_pres = 1), for step i together with all before it
+    present: np.ndarray  # [S, N] q(n >= i): that step i and all before it are taken
     drawn: np.ndarray  # uint8 [S, D, D] the reconstruction with that count
 
 
@@ -90,12 +91,13 @@ def average_precision(scores: np.ndarray, right: np.ndarray, objects: int) -> fl
     return float((envelope * right[order]).sum() / max(1, objects))
 
 
-def found_in(rollout: Rollout, terms: CountTerms) -> Found:
-    """What one roll-out at the posterior means finds."""
+def found_in(rollout: Rollout, terms: CountTerms, amortised: Tensor) -> Found:
+    """What one pass finds; ``amortised`` [B] are the counts of the inference network alone."""
     counts = terms.log_q.argmax(1)
     drawn = rollout.canvases[torch.arange(len(counts), device=counts.device), counts]
     return Found(
         counts=counts.cpu().numpy(),
+        amortised=amortised.cpu().numpy(),
         boxes=ink_boxes(rollout.pasted).cpu().numpy(),
         glimpses=boxes(rollout.z_where, rollout.canvas.shape[-1]).cpu().numpy(),
         present=terms.log_q_continue.cumsum(1).exp().cpu().numpy(),
@@ -105,8 +107,7 @@ def found_in(rollout: Rollout, terms: CountTerms) -> Found:
 
 def find(model: AIR, images: Tensor, log_p: Tensor) -> Found:
     """What the model finds in ``images`` (uint8 [S, D, D]), taking N steps for a count prior ``log_p`` [N + 1]."""
-    passes = rollouts(model, images, log_p, lambda batch: model.mean_noise(batch, len(log_p) - 1))
-    parts = [vars(found_in(rollout, terms)) for rollout, terms in passes]
+    parts = [vars(found_in(*parts)) for parts in explanations(model, images, log_p)]
     return Found(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
 

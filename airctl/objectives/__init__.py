@@ -9,6 +9,7 @@ from airctl.errors import ConfigError
 from airctl.model.priors import LatentPrior
 from airctl.objectives.baselines import Baseline, MovingAverage, NeuralBaseline, NoBaseline
 from airctl.objectives.concrete import Concrete, Temperature
+from airctl.objectives.defensive import Defensive, Share
 from airctl.objectives.exact import Exact
 from airctl.objectives.measure_valued import MeasureValued
 from airctl.objectives.nvil import NVIL
@@ -32,6 +33,7 @@ def _temperature(config: Config) -> Temperature:
 
 ESTIMATORS: Mapping[str, Callable[[Config], Estimator]] = {
     "exact": lambda config: Exact(),
+    "defensive": lambda config: Defensive(Share(config.objective.share, config.train.steps)),
     "backprop": lambda config: ScoreFunction(no_signal, NoBaseline()),
     "score-function": lambda config: ScoreFunction(per_step_signal, NoBaseline()),
     "score-function-average": lambda config: ScoreFunction(per_step_signal, MovingAverage(config.model.num_steps)),
@@ -67,6 +69,7 @@ __all__ = [
     "Baseline",
     "Concrete",
     "CountTerms",
+    "Defensive",
     "Estimator",
     "Exact",
     "MeasureValued",
@@ -76,6 +79,7 @@ __all__ = [
     "Rebar",
     "ReweightedWakeSleep",
     "ScoreFunction",
+    "Share",
     "Surrogate",
     "Temperature",
     "count_terms",
