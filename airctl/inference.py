@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from airctl.api import Loaded, load
-from airctl.evaluation.refine import explanations
 from airctl.evaluation.detection import ink_boxes
+from airctl.evaluation.refine import explanations
 from airctl.files import atomic_path
 from airctl.model import boxes as glimpse_boxes
 from airctl.reporting.annotate import annotated, crop, side_by_side

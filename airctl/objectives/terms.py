@@ -40,10 +40,10 @@ class Likelihood:
     def __call__(self, presence: Tensor) -> Tensor:
         """log p(x | the objects weighted by m), nats, for M weights ``presence`` [M, N] or [B, M, N] -> [B, M]."""
         v = F.pad(-presence, (1, 0), value=1.0)
-        return self.from_squares(((v @ self.products) * v).sum(-1), self.pixels, self.sd)
+        return self.density(((v @ self.products) * v).sum(-1), self.pixels, self.sd)
 
     @staticmethod
-    def from_squares(squares: Tensor, pixels: int, sd: float) -> Tensor:
+    def density(squares: Tensor, pixels: int, sd: float) -> Tensor:
         """The log density, nats, of a canvas of ``pixels`` whose squared error is ``squares``."""
         return -0.5 * squares / sd**2 - pixels * math.log(sd * math.sqrt(2 * math.pi))
 

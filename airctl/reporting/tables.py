@@ -32,7 +32,8 @@ def count_table(result: dict[str, Any]) -> str:
     return (
         f"{table(header, rows)}\n\n"
         f"count accuracy {result['count_accuracy']:.2%} +- {result['standard_error']:.2%} on {result['scenes']} scenes "
-        f"(before the second look {result['count_accuracy_amortised']:.2%}, one posterior sample {result['count_accuracy_sampled']:.2%}), ELBO {result['elbo']:.1f} nats a scene;\n"
+        f"(before the second look {result['count_accuracy_amortised']:.2%}; one posterior sample "
+        f"{result['count_accuracy_sampled']:.2%}), ELBO {result['elbo']:.1f} nats a scene;\n"
         f"boxes: mean IoU {result['mean_iou']:.3f}, average precision at IoU 0.5 {result['average_precision']:.3f} "
         f"({result['objects']} objects)\n\n"
         f"{outcome_table(result)}"
