@@ -108,7 +108,7 @@ class AIR(nn.Module):
             q_where, logit = self._predict(state[0])
             z_where = q_where.loc + q_where.scale * where_noise
             glimpse = crop(canvas, z_where, self.config.model.glimpse)
-            q_what = self._encode(glimpse)
+            q_what = self.encode(glimpse)
             z_what = q_what.loc + q_what.scale * what_noise
             step = [z_where, z_what, logit, q_where.loc, q_where.scale, q_what.loc, q_what.scale, glimpse]
             if residual:
@@ -141,7 +141,7 @@ class AIR(nn.Module):
         q_where = Normal(self.prior.where_loc + loc, positive(scale, 0.1), validate_args=False)
         return q_where, self.present_head(features)[:, 0] + self.config.model.present_bias
 
-    def _encode(self, glimpse: Tensor) -> Normal:
+    def encode(self, glimpse: Tensor) -> Normal:
         """q(z_what | x_att) [B, C]."""
         loc, scale = self.encoder(glimpse.flatten(1)).chunk(2, 1)
         return Normal(loc, positive(scale, 1.0), validate_args=False)

@@ -38,7 +38,7 @@ def log_q_of(problem: Problem, z_where: Tensor, z_what: Tensor, n: int) -> Tenso
         q_where, logit = model._predict(state[0])
         if i == n:
             return total + torch.nn.functional.logsigmoid(-logit[0])
-        q_what = model._encode(crop(canvas, z_where[:, i], model.config.model.glimpse))
+        q_what = model.encode(crop(canvas, z_where[:, i], model.config.model.glimpse))
         total = total + torch.nn.functional.logsigmoid(logit[0])
         total = total + q_where.log_prob(z_where[:, i]).sum() + q_what.log_prob(z_what[:, i]).sum()
         state = model.cell(projected, torch.cat([z_where[:, i], z_what[:, i]], 1), state)
