@@ -137,7 +137,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Found, n
             pasted[index, step] = one
     images, boxes = split.images[chosen], split.boxes[chosen]
     rollout = rollout_of(images, pasted, counts)
-    found = found_in(rollout, count_terms(rollout, truncated_geometric(0.01, STEPS), 0.3))
+    terms = count_terms(rollout, truncated_geometric(0.01, STEPS), 0.3)
+    found = found_in(rollout, terms, terms.log_q.argmax(1))
     assert found.counts.tolist() == counts.tolist()
     return wanted, found, images, boxes
 
