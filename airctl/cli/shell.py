@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -45,9 +47,27 @@ CHECKPOINT = click.option("--checkpoint", default="last", show_default=True, hel
 SEED = click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of the noise.")
 
 
-class Commands(click.Group):
+class ExampleFirst(click.Command):
+    """A help that begins with the example of its docstring: what most people came for."""
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for example in self._paragraphs(examples=True):
+            formatter.write("Example:\n" + textwrap.indent(example.removeprefix("\b\n"), "  ") + "\n\n")
+        super().format_usage(ctx, formatter)
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text("\n\n".join(self._paragraphs(examples=False)))
+
+    def _paragraphs(self, examples: bool) -> list[str]:
+        return [p for p in inspect.cleandoc(self.help or "").split("\n\n") if p.startswith("\b") == examples]
+
+
+class Commands(ExampleFirst, click.Group):
     """Answers a misspelt command with the nearest one, and takes the aliases."""
 
+    command_class = ExampleFirst
     aliases: ClassVar = {"eval-count": "eval", "variance": "variance-report"}
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -42,6 +42,10 @@ class Defensive(Estimator):
         self.modules = nn.ModuleDict({"share": share})
 
     def __call__(self, rollout: Rollout, terms: CountTerms, generator: torch.Generator) -> Surrogate:
+        return self.expected(rollout, terms)
+
+    def expected(self, rollout: Rollout, terms: CountTerms) -> Surrogate:
+        """Nothing is sampled given the roll-out."""
         q, share = terms.log_q.exp(), self.share()
         weights = (1 - share) * q.detach() + share / q.shape[1]
         # sum_n grad q(n) = 0, so that the gradient of -log q(n) itself adds nothing.
