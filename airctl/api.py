@@ -257,7 +257,7 @@ def report(
 def _run_report(path: Path, data: Path | None, device: str) -> RunReport:
     folder = RunFolder(path).require()
     results = folder.read_results("eval.json"), folder.read_results("gallery.json")
-    if not all(results) or "outcomes" not in results[0] or results[0].get("step") != results[1].get("step"):
+    if not all(results) or "count_accuracy_amortised" not in results[0] or results[0].get("step") != results[1].get("step"):
         evaluate(path, data=data, device=device)
         results = folder.read_json("eval.json"), folder.read_json("gallery.json")
     return RunReport(
