@@ -257,7 +257,8 @@ def report(
 def _run_report(path: Path, data: Path | None, device: str) -> RunReport:
     folder = RunFolder(path).require()
     results = folder.read_results("eval.json"), folder.read_results("gallery.json")
-    if not all(results) or "count_accuracy_amortised" not in results[0] or results[0].get("step") != results[1].get("step"):
+    whole = all(results) and "count_accuracy_amortised" in results[0]
+    if not whole or results[0].get("step") != results[1].get("step"):
         evaluate(path, data=data, device=device)
         results = folder.read_json("eval.json"), folder.read_json("gallery.json")
     return RunReport(

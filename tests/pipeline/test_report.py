@@ -234,7 +234,7 @@ def test_the_gallery_keeps_some_of_every_kind(evaluated: Path) -> None:
 
 
 def test_a_model_that_finds_nothing_has_pictures_and_a_page(data: Path, tmp_path: Path) -> None:
-    """Without a single step, however the second look may look, there are no glimpses and no traversal; what is left is drawn."""
+    """Without a single step, after the second look too, there are no glimpses and no traversal; the rest is drawn."""
     from pipeline.conftest import tiny
 
     airctl.train(data, tmp_path / "run", tiny("model.present_bias=-10000.0", "train.steps=1"), threads=1)
