@@ -105,7 +105,7 @@ def seeds(title: str, data: Path, runs: Path, prefix: str, numbers: Sequence[int
         f"Mean of all {len(results)} runs {statistics.mean(accuracies):.2%}, worst {min(accuracies):.2%}; "
         f"{sum(a >= 0.98 for a in accuracies)} of {len(results)} at 98 % or more.",
         f"First pass alone: mean {statistics.mean(first):.2%}, worst {min(first):.2%}; median number of steps to 98 %",
-        f"of the validation scenes, looked at every `train.validate_every` steps: {usual:g}.",
+        f"of the validation scenes, looked at every `train.validate_every` steps: {f'{usual:g}' if usual < math.inf else 'not reached'}.",
         "",
         f"What labels buy: {ceiling['count_accuracy']:.2%} (`{labels}`, seed {ceiling['seed']}).",
         "",
