@@ -92,7 +92,8 @@ def seeds(title: str, data: Path, runs: Path, prefix: str, numbers: Sequence[int
     accuracies = [result["count_accuracy"] for result in results]
     first = [result["count_accuracy_amortised"] for result in results]
     to_98 = [steps_to(RunFolder(runs / f"{prefix}-{seed}").read_metrics(), 0.98) for seed in numbers]
-    usual = statistics.median([step if step is not None else math.inf for step in to_98])
+    median = statistics.median([step if step is not None else math.inf for step in to_98])
+    usual = f"{median:g}" if median < math.inf else "not reached"
     header = ["seed", "steps", "test accuracy", "first pass", "one sample", "ELBO", "mean IoU", "AP at 0.5"]
     ceiling, labels = supervised(data, runs)
     return [
@@ -105,7 +106,7 @@ def seeds(title: str, data: Path, runs: Path, prefix: str, numbers: Sequence[int
         f"Mean of all {len(results)} runs {statistics.mean(accuracies):.2%}, worst {min(accuracies):.2%}; "
         f"{sum(a >= 0.98 for a in accuracies)} of {len(results)} at 98 % or more.",
         f"First pass alone: mean {statistics.mean(first):.2%}, worst {min(first):.2%}; median number of steps to 98 %",
-        f"of the validation scenes, looked at every `train.validate_every` steps: {f'{usual:g}' if usual < math.inf else 'not reached'}.",
+        f"of the validation scenes, looked at every `train.validate_every` steps: {usual}.",
         "",
         f"What labels buy: {ceiling['count_accuracy']:.2%} (`{labels}`, seed {ceiling['seed']}).",
         "",
