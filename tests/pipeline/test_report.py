@@ -184,7 +184,7 @@ def test_many_runs_share_the_room(run: Path, tmp_path: Path) -> None:
     ("name", "text"),
     [
         ("eval.json", "[]"),
-        ("eval.json", '{"outcomes": 3, "step": 12}'),
+        ("eval.json", '{"outcomes": 3, "count_accuracy_amortised": 1, "step": 12}'),
         ("gallery.json", '{"step": 12}'),
         ("gallery.json", "{"),
         ("variance.json", '{"estimators": {"exact": {}}}'),
