@@ -13,7 +13,7 @@ from PIL import Image
 from pipeline.test_cli import airctl, run  # noqa: F401  # a fixture
 
 import airctl as library
-from airctl.evaluation import infer_counts
+from airctl.evaluation import find
 from airctl.inference import infer
 from airctl.scenes import read_split
 from airctl.training import checkpoint
@@ -38,7 +38,7 @@ def undecided(finished: Path, data: Path, tmp_path_factory: pytest.TempPathFacto
 
 def eval_counts(folder: Path, images: np.ndarray) -> list[int]:
     loaded = library.load(folder)
-    return infer_counts(loaded.model, torch.from_numpy(images), loaded.log_p())[0].tolist()
+    return find(loaded.model, torch.from_numpy(images), loaded.log_p()).counts.tolist()
 
 
 def save(folder: Path, images: np.ndarray) -> Path:
