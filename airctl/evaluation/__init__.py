@@ -1,6 +1,6 @@
 """What a model is worth: counts, and how well its gradient behaves. Models and arrays in, numbers out; no paths."""
 
-from airctl.evaluation.counts import CountReport, evaluate_counts, infer_counts
+from airctl.evaluation.counts import CountReport, evaluate_counts
 from airctl.evaluation.detection import DetectionReport, Found, evaluate_boxes, find
 from airctl.evaluation.failures import OUTCOMES, RIGHT, outcomes, shares
 from airctl.evaluation.variance import EstimatorReport, fit_baselines, measure_variance
@@ -16,7 +16,6 @@ __all__ = [
     "evaluate_counts",
     "find",
     "fit_baselines",
-    "infer_counts",
     "measure_variance",
     "outcomes",
     "shares",

@@ -39,16 +39,6 @@ def rollouts(
             yield rollout, count_terms(rollout, log_p, model.config.model.likelihood_sd)
 
 
-def infer_counts(model: AIR, images: Tensor, log_p: Tensor) -> tuple[Tensor, Tensor]:
-    """The most probable count of each scene under q(n) at the posterior means, [S], and that ELBO in nats, [S]."""
-    num_steps = len(log_p) - 1
-    counts, elbos = [], []
-    for _, terms in rollouts(model, images, log_p, lambda batch: model.mean_noise(batch, num_steps)):
-        counts.append(terms.log_q.argmax(1))
-        elbos.append(terms.elbo)
-    return torch.cat(counts), torch.cat(elbos)
-
-
 def sample_counts(model: AIR, images: Tensor, log_p: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """One posterior sample n ~ q(n | z), z ~ q for each scene, [S], and its one-sample ELBO in nats, [S]."""
     num_steps = len(log_p) - 1

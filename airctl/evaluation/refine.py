@@ -65,7 +65,7 @@ def refine(model: AIR, rollout: Rollout, terms: CountTerms) -> tuple[Rollout, Co
         return rollout, terms
     counts = terms.log_q[rows].argmax(1)
     start = hypotheses(model, rollout, rows, counts)
-    end, bounds = climb(model, rollout.canvas[rows], start)
+    where, what, bounds = climb(model, rollout.canvas[rows], start)
     most, each = rollout.z_where.shape[1], torch.arange(len(rows), device=rows.device)
     # The split object and the roll-out's own first two compete for the same count.
     by_count = bounds[:, :most].clone()
@@ -77,8 +77,8 @@ def refine(model: AIR, rollout: Rollout, terms: CountTerms) -> tuple[Rollout, Co
     split_won = (best == 2) & (bounds[:, most] >= by_count[:, min(1, most - 1)])
     index = torch.where(split_won, most, (best - 1).clamp_min(0))
     taken = (torch.arange(most, device=rows.device) < best[:, None])[..., None]  # [R, N, 1]
-    z_where = torch.where(taken, end.where[each, index], rollout.z_where[rows])
-    z_what = torch.where(taken, end.what[each, index], rollout.z_what[rows])
+    z_where = torch.where(taken, where[each, index], rollout.z_where[rows])
+    z_what = torch.where(taken, what[each, index], rollout.z_what[rows])
     with torch.no_grad():
         objects = model.decoder(z_what)
         pasted = paste(objects.flatten(0, 1), z_where.flatten(0, 1), rollout.canvas.shape[-1])
@@ -163,9 +163,10 @@ def _halves(model: AIR, rollout: Rollout, rows: Tensor) -> Iterator[tuple[Tensor
         yield where, q_what.loc, rollout.q_where.scale[rows, 0].log(), q_what.scale.log()
 
 
-def climb(model: AIR, canvas: Tensor, start: Hypotheses, steps: int = STEPS) -> tuple[Hypotheses, Tensor]:
-    """The hypotheses about scenes ``canvas`` [R, D, D] after so many steps, and their bounds [R, H] in nats.
+def climb(model: AIR, canvas: Tensor, start: Hypotheses, steps: int = STEPS) -> tuple[Tensor, Tensor, Tensor]:
+    """The mean poses and contents of hypotheses about scenes ``canvas`` [R, D, D] after so many steps, and the bounds.
 
+    [R, H, N, 3], [R, H, N, C] and, in nats, [R, H].
     A hypothesis without objects that are there has the bound -inf.
     """
     there, sd = start.there, model.config.model.likelihood_sd
@@ -211,11 +212,5 @@ def climb(model: AIR, canvas: Tensor, start: Hypotheses, steps: int = STEPS) -> 
     def put(old: Tensor, new: Tensor) -> Tensor:
         return old.masked_scatter(there[..., None], new.detach())
 
-    end = Hypotheses(
-        put(start.where, where),
-        put(start.what, what),
-        put(start.log_sd_where, log_sd_where),
-        put(start.log_sd_what, log_sd_what),
-        there,
-    )
-    return end, bounds.masked_fill(~there.any(2), -torch.inf)
+    bounds = bounds.masked_fill(~there.any(2), -torch.inf)
+    return put(start.where, where), put(start.what, what), bounds

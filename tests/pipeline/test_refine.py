@@ -60,7 +60,7 @@ def test_each_hypothesis_climbs_its_bound(tiny_config: Tiny) -> None:
     model, rollout, _ = first_pass(tiny_config())
     rows = torch.arange(6)
     start = hypotheses(model, rollout, rows, torch.tensor([0, 1, 1, 2, 3, 1]))
-    before, after = (climb(model, rollout.canvas, start, steps)[1] for steps in (0, 20))
+    before, after = (climb(model, rollout.canvas, start, steps)[2] for steps in (0, 20))
     there = start.there.any(2)
     assert there[:, :3].all()
     assert there[:, 3].tolist() == [False, True, True, False, False, True]
@@ -72,7 +72,7 @@ def test_the_bound_is_the_elbo_of_that_count(tiny_config: Tiny) -> None:
     """Without steps: the mean over the pairs of noise of log p(x | canvas_n) - kl_n, by the roll-out's terms."""
     model, rollout, _ = first_pass(tiny_config())
     start = hypotheses(model, rollout, torch.arange(6), torch.zeros(6, dtype=torch.long))
-    bounds = climb(model, rollout.canvas, start, 0)[1][:, :3]
+    bounds = climb(model, rollout.canvas, start, 0)[2][:, :3]
     generator = torch.Generator().manual_seed(0)
     found = []
     for _ in range(module.PAIRS):
