@@ -5,17 +5,19 @@ several roll-outs of a scene gets its own. Where an estimator's mean over the co
 of the enumerated mean: on a trained model q(n) is so sure of most scenes that thousands of samples would not show what
 happens in the others. Elsewhere its difference from the exact gradient is measured sample by sample.
 Gradients are streamed (Welford 1962) and never stored: what is kept is four vectors an estimator, whatever M. To keep
-few of them the estimators pass two at a time, each pair over all M samples, whose roll-outs are made again for it.
+few of them two estimators are measured at a time, each over all M samples, whose roll-outs it makes again.
 """
 
 from __future__ import annotations
 
-import itertools
+import copy
 import math
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +26,7 @@ from airctl.model import AIR, Rollout
 from airctl.objectives import CountTerms, Estimator, Exact, count_terms, roll_out
 
 REFERENCE = "backprop"  # the estimator whose cost is 1
-PER_PASS = 2  # estimators measured at once: each has up to four vectors of the size of the model
+AT_ONCE = 2  # estimators, in a thread each: each keeps up to four vectors of the size of the model
 NOTHING = 1e-9  # a difference of enumerated means below this part of the exact gradient is float64's rounding
 ROUNDING = 1e-3  # a bias below this part of the exact gradient is float32's: signals of hundreds of nats cancel in it
 
@@ -265,43 +267,9 @@ class _Measurement:
         )
 
 
-class _RollOuts:
-    """The roll-outs of one sample, one kind at a time, shared by the estimators that can read it."""
-
-    def __init__(self, model: AIR, canvas: Tensor, log_p: Tensor, make: Callable[[], torch.Generator]) -> None:
-        self.model, self.canvas, self.log_p, self.make = model, canvas, log_p, make
-        self.kind: tuple[int, bool] | None = None
-
-    def of(self, chosen: Estimator) -> tuple[Rollout, CountTerms, float]:
-        """The roll-out that ``chosen`` needs, its terms, and the seconds that it took."""
-        if self.kind != (chosen.copies, chosen.reparameterised):
-            self.kind = (chosen.copies, chosen.reparameterised)
-            self.made: tuple[Rollout, CountTerms] | None = None  # the one before goes before this one comes
-            started = time.perf_counter()
-            rollout = roll_out(self.model, self.canvas, chosen, self.make())
-            self.made = rollout, count_terms(rollout, self.log_p, self.model.config.model.likelihood_sd)
-            self.seconds = time.perf_counter() - started
-        assert self.made is not None
-        return *self.made, self.seconds
-
-
 def enumerable(chosen: Estimator) -> bool:
     """Whether the estimator's mean over what it samples, given the roll-out, has a closed form."""
     return type(chosen).expected is not Estimator.expected
-
-
-def passes(estimators: Mapping[str, Estimator]) -> list[list[str]]:
-    """The names in the order they are measured, ``PER_PASS`` at once: exact first, and together what shares most.
-
-    One that takes several roll-outs of each scene passes alone, as its activations alone set the peak of memory.
-    """
-
-    def kind(name: str) -> tuple[bool, bool]:
-        return estimators[name].copies > 1, not enumerable(estimators[name])
-
-    names = sorted(estimators, key=lambda name: (kind(name), not isinstance(estimators[name], Exact)))
-    groups = [(1 if several else PER_PASS, list(group)) for (several, _), group in itertools.groupby(names, kind)]
-    return [group[i : i + size] for size, group in groups for i in range(0, len(group), size)]
 
 
 def measure_variance(
@@ -319,50 +287,95 @@ def measure_variance(
     ``make_generator(purpose, m)`` gives the randomness of sample m for the roll-out and for each estimator by its name,
     so that a row of the table does not depend on which others are measured. Asked to stop it reports the estimators of
     which it has two samples or more; without two of the exact gradient it raises ``KeyboardInterrupt``.
-    ``on_sample(done, of)`` counts roll-outs.
+    ``on_sample(done, of)`` counts roll-outs; it is called by one thread at a time, which need not be the caller's.
     """
-    parameters, slices = _flat(parameter_groups(model))
     for chosen in estimators.values():
         chosen.modules.eval()  # what remembers its past must not go on learning here
     asked = list(estimators)
     exact = next((name for name, chosen in estimators.items() if isinstance(chosen, Exact)), "exact")
     estimators = {exact: Exact(), **estimators}  # the truth is measured in any case
-    truth, reports = torch.zeros(()), dict[str, EstimatorReport]()
-    done, work = 0, samples * sum(chosen.copies for chosen in estimators.values())
+    work, done, one_by_one = samples * sum(chosen.copies for chosen in estimators.values()), 0, threading.Lock()
 
-    def take(name: str, rolled: _RollOuts, sample: int) -> tuple[Tensor, float]:
-        """A gradient, and the seconds it took with its roll-out."""
-        rollout, terms, shared = rolled.of(estimators[name])
-        generator, started = make_generator(name, sample), time.perf_counter()
-        gradient = _gradient(estimators[name](rollout, terms, generator).loss, parameters)
-        return gradient, shared + time.perf_counter() - started
-
-    for names in passes(estimators):
-        kept = {name: _Measurement(samples, slices, estimators[name].copies) for name in names}
-        sampled = not all(map(enumerable, (estimators[name] for name in names)))
-        for sample in range(samples):
-            if should_stop():
-                break
-            rolled = _RollOuts(model, canvas, log_p, partial(make_generator, "roll-out", sample))
-            true = take(exact, rolled, sample) if sampled or exact in names else None
-            for name in names:
-                gradient, seconds = true if true and name == exact else take(name, rolled, sample)
-                difference = None
-                if enumerable(estimators[name]):
-                    difference = _enumerated_bias(estimators[name], *rolled.of(estimators[name])[:2], parameters)
-                elif true:
-                    difference = gradient - true[0]
-                kept[name].add(gradient, difference, seconds)
-                done += estimators[name].copies
+    def sampled(name: str) -> bool:
+        """Count the roll-outs of one more sample; whether another is wanted."""
+        nonlocal done
+        with one_by_one:
+            done += estimators[name].copies
             on_sample(done, work)
-        if exact in names:
-            truth = kept[exact].gradients.mean
-        if not kept[names[0]].gradients.number > 1:
-            break
-        reports |= {name: measurement.report(truth) for name, measurement in kept.items()}
-    if not reports:
+        return not should_stop()
+
+    def measured(name: str) -> _Measurement:
+        own = copy.deepcopy(model)  # a roll-out may hang hooks in the model it passes
+        return _measured(own, name, estimators[name], canvas, log_p, samples, make_generator, lambda: sampled(name))
+
+    def reported(name: str) -> EstimatorReport | None:
+        kept, truth = measured(name) if name != exact else first.result(), first.result().gradients
+        return kept.report(truth.mean) if min(kept.gradients.number, truth.number) > 1 else None
+
+    with _one_thread_each(1 if canvas.is_cuda else AT_ONCE) as pool:
+        first = pool.submit(measured, exact)  # all others are held against it
+        slowest_first = sorted(asked, key=lambda name: -estimators[name].copies)
+        futures = {name: pool.submit(reported, name) for name in slowest_first}
+        reports = {name: report for name in asked if (report := futures[name].result()) is not None}
+    if first.result().gradients.number < 2:
         raise KeyboardInterrupt
-    return _with_costs({name: reports[name] for name in asked if name in reports})
+    return _with_costs(reports)
+
+
+@contextmanager
+def _one_thread_each(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """A pool of threads in which torch has no others.
+
+    A gradient of a model of this size keeps one core busy and not two: of two cores torch's own threads make a sixth
+    more, and an estimator on each makes nearly twice as much. And the figures are the same on any number of cores.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(workers) as pool:
+            try:
+                yield pool
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+    finally:
+        torch.set_num_threads(before)
+
+
+def _measured(
+    model: AIR,
+    name: str,
+    chosen: Estimator,
+    canvas: Tensor,
+    log_p: Tensor,
+    samples: int,
+    make_generator: Callable[[str, int], torch.Generator],
+    go_on: Callable[[], bool],
+) -> _Measurement:
+    """``samples`` gradients of one estimator, or as many as come before ``go_on``, asked after each, says no."""
+    parameters, slices = _flat(parameter_groups(model))
+    kept = _Measurement(samples, slices, chosen.copies)
+
+    def rolled(chosen: Estimator, sample: int) -> tuple[Rollout, CountTerms]:
+        rollout = roll_out(model, canvas, chosen, make_generator("roll-out", sample))
+        return rollout, count_terms(rollout, log_p, model.config.model.likelihood_sd)
+
+    for sample in range(samples):
+        started = time.perf_counter()
+        rollout, terms = rolled(chosen, sample)
+        gradient = _gradient(chosen(rollout, terms, make_generator(name, sample)).loss, parameters)
+        seconds = time.perf_counter() - started
+        if enumerable(chosen):
+            difference = _enumerated_bias(chosen, rollout, terms, parameters)
+        else:
+            if chosen.copies > 1 or not chosen.reparameterised:  # the exact gradient has a roll-out of its own
+                del rollout, terms  # before the next ones come
+                rollout, terms = rolled(Exact(), sample)
+            difference = gradient - _gradient(-terms.elbo.mean(), parameters)
+        kept.add(gradient, difference, seconds)
+        if not go_on():
+            break
+    return kept
 
 
 def _enumerated_bias(chosen: Estimator, rollout: Rollout, terms: CountTerms, wrt: list[nn.Parameter]) -> Tensor | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 import airctl
 from airctl import cli
 from airctl.evaluation.variance import (
-    PER_PASS,
+    AT_ONCE,
     BiasTest,
     Moments,
     Stream,
@@ -243,18 +244,38 @@ def test_several_checkpoints_make_one_object_and_one_chart(finished: Path, tmp_p
     assert [found["step"] for found in few["checkpoints"]] == [0, steps[-1]]
 
 
-def test_ctrl_c_keeps_what_it_has(finished: Path, tmp_path: Path) -> None:
-    """The signal lets the sample end; the figures are those of a report of so many samples, but for the bias test."""
+def ctrl_c(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """What presses Ctrl-C and waits until it is heard. One estimator at a time, so that it is known what is done."""
     import os
+    import signal
+    import time
+
+    from airctl.training.signals import StopRequest
+
+    heard: list[StopRequest] = []
+    monkeypatch.setattr("airctl.evaluation.variance.AT_ONCE", 1)
+    monkeypatch.setattr("airctl.api.StopRequest", lambda: heard.append(StopRequest()) or heard[-1])
+
+    def press() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        while heard[-1].signum is None:  # the main thread hears it, and this may be another
+            time.sleep(0.001)
+
+    return press
+
+
+def test_ctrl_c_keeps_what_it_has(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The signal lets the sample end; the figures are those of a report of so many samples, but for the bias test."""
     import shutil
     import signal
 
     run = shutil.copytree(finished, tmp_path / "run")
+    press = ctrl_c(monkeypatch)
 
     def stop_at(sample: int) -> dict:
         def pressed(done: int, of: int) -> None:
-            if done == 2 * sample:  # two estimators, a roll-out each
-                os.kill(os.getpid(), signal.SIGINT)
+            if done == sample:
+                press()
 
         return airctl.measure_variance(
             run,
@@ -265,19 +286,19 @@ def test_ctrl_c_keeps_what_it_has(finished: Path, tmp_path: Path) -> None:
             on_sample=pressed,
         )
 
-    stopped = stop_at(5)
+    stopped = stop_at(50 + 5)
     assert (stopped["samples"], stopped["samples_asked"], stopped["stopped_by"]) == (5, 50, signal.SIGINT)
     assert len(stopped["checkpoints"]) == 1
     row = stopped["estimators"]["score-function"]
     assert row["bias_p_value"] is None
-    assert "5 gradient samples of 50 asked for" in (run / "variance.md").read_text()
+    assert "5 gradient samples of 50 asked for (exact 50)" in (run / "variance.md").read_text()
     whole = airctl.measure_variance(run, samples=5, batch=2, estimators=["score-function"], checkpoint="0")
     assert whole["estimators"]["score-function"]["total_variance"] == row["total_variance"]
     with pytest.raises(KeyboardInterrupt):
         stop_at(1)
 
 
-def vectors_held(finished: Path, names: list[str], samples: int, per_pass: int = PER_PASS) -> list[int]:
+def vectors_held(finished: Path, names: list[str], samples: int, at_once: int = AT_ONCE) -> list[int]:
     """How many tensors of the size of the whole gradient are alive after each sample."""
     import gc
 
@@ -291,23 +312,23 @@ def vectors_held(finished: Path, names: list[str], samples: int, per_pass: int =
     estimators = {name: ESTIMATORS[name](loaded.config) for name in names}
     make = lambda purpose, step: torch.Generator().manual_seed(step)  # noqa: E731
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("airctl.evaluation.variance.PER_PASS", per_pass)
+        patch.setattr("airctl.evaluation.variance.AT_ONCE", at_once)
         measure_variance(loaded.model, estimators, torch.rand(2, 50, 50), loaded.log_p(), samples, make, look)
     return held
 
 
 def test_memory_does_not_grow_with_the_samples(finished: Path) -> None:
     """What is kept of an estimator is its mean, its squares and the difference, whatever the number of samples."""
-    held = vectors_held(finished, ["vimco"], 8)
+    held = vectors_held(finished, ["vimco"], 8, at_once=1)
     assert held[4] == held[7]
 
 
 def test_memory_does_not_grow_with_the_estimators(finished: Path) -> None:
     """All of them hold at most six vectors (56 MB of preset fast) more than one, however many samples there are."""
-    one = max(vectors_held(finished, ["vimco"], 4))
+    one = max(vectors_held(finished, ["vimco"], 4, at_once=1))
     assert max(vectors_held(finished, list(ESTIMATORS), 6)) <= one + 6
     every = len(ESTIMATORS)
-    assert max(vectors_held(finished, list(ESTIMATORS), 6, per_pass=every)) > one + 6, "all at once would be seen"
+    assert max(vectors_held(finished, list(ESTIMATORS), 6, at_once=every)) > one + 6, "all at once would be seen"
 
 
 @pytest.mark.parametrize("name", list(ESTIMATORS))
@@ -334,25 +355,27 @@ def test_the_bias_is_that_of_the_enumerated_mean(finished: Path, name: str) -> N
     assert found is None or float(found.norm()) > 10 * rounding
 
 
-def test_what_was_not_reached_is_named(finished: Path, tmp_path: Path) -> None:
-    """Stopped in the second pair of estimators: the first pair is whole, the third is left out and said to be."""
-    import os
+def test_what_was_not_reached_is_named(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped in the fourth estimator: the first three are whole, the fifth is left out and said to be."""
     import shutil
-    import signal
 
     run = shutil.copytree(finished, tmp_path / "run")
+    press = ctrl_c(monkeypatch)
 
     def pressed(done: int, of: int) -> None:
         assert of == 5 * 6
-        if done == 2 * 6 + 2 * 3:
-            os.kill(os.getpid(), signal.SIGINT)
+        if done == 3 * 6 + 3:
+            press()
 
     names = ["rloo", "exact", "score-function", "measure-valued", "rebar"]
     result = airctl.measure_variance(run, samples=6, batch=2, fit_steps=1, estimators=names, on_sample=pressed)
     found = {name: row["samples"] for name, row in result["estimators"].items()}
-    assert found == {"rloo": 6, "exact": 6, "score-function": 3, "measure-valued": 3}
+    assert found == {"rloo": 6, "exact": 6, "score-function": 6, "measure-valued": 3}
     assert (result["samples"], result["left_out"]) == (3, ["rebar"])
-    assert "3 gradient samples of 6 asked for (rloo 6, exact 6), none of rebar" in (run / "variance.md").read_text()
+    assert (
+        "3 gradient samples of 6 asked for (rloo 6, exact 6, score-function 6), none of rebar"
+        in (run / "variance.md").read_text()
+    )
 
 
 def test_the_command_measures_several_checkpoints(finished: Path, tmp_path: Path) -> None:
