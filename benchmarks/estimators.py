@@ -186,9 +186,9 @@ def training_section(result: Mapping[str, Any]) -> str:
     )
 
 
-def between(page: str, name: str, new: str) -> str:
+def between(page: str, name: str, new: str, made_by: str = "make estimators") -> str:
     """``page`` with ``new`` between its markers for ``name``; ``ValueError`` if it has none."""
-    start, end = f"<!-- {name}: made by make estimators -->", f"<!-- end of {name} -->"
+    start, end = f"<!-- {name}: made by {made_by} -->", f"<!-- end of {name} -->"
     head, found, rest = page.partition(start)
     _, ended, tail = rest.partition(end)
     if not found or not ended:
