@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import inspect
 import json
 import os
@@ -40,7 +41,19 @@ class Word(click.ParamType):
         return [CompletionItem(word) for word in self.known if word.startswith(incomplete)]
 
 
-FILE = click.Path(path_type=Path)
+class FileName(click.Path):
+    """A path, of the kind that a file can have: others are refused here, before somebody asks what lies there."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            os.lstat(value)
+        except (OSError, ValueError) as error:  # ValueError: a NUL in it
+            if isinstance(error, ValueError) or error.errno == errno.ENAMETOOLONG:
+                self.fail(f"no file can have the name {shown(str(value))[:60]!r}...", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FILE = FileName(path_type=Path)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 DEVICE = click.option("--device", type=Word("auto", "cpu", "cuda"), default="auto", show_default=True)
 CHECKPOINT = click.option("--checkpoint", default="last", show_default=True, help="last, best or a step.")

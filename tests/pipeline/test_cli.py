@@ -109,6 +109,7 @@ MISTAKES = [
     (["generate-data", "{tmp}/o.h5", "--digits", "font", "--canvas", "40", "--max-digits", "9"], 2, "--max-digits"),
     (["generate-data", "{tmp}/o.h5", "--digits", "{idx}"], 3, "idx"),
     (["generate-data", "{tmp}/o.h5", "--digits", "{tmp}/nothing"], 2, "nothing"),
+    *[([command, "9" * 5000], 2, "no file can have the name '999") for command in ("info", "preview", "eval")],
 ]
 
 
