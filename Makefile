@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 DATA := data/scenes.h5
 RUN := runs/demo
 
-.PHONY: help setup demo test browser lint docs bench reproduce estimators soak clean
+.PHONY: help setup demo test browser lint docs bench reproduce estimators why-45 scaling soak clean
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 18
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## */  make \1\t/' | expand -t 18
 
 setup: $(VENV)/.done  ## make the environment in .venv
 
@@ -59,6 +59,12 @@ reproduce: setup $(DATA)  ## the numbers of docs/results.md (hours)
 
 estimators: setup $(DATA)  ## the measured part of docs/estimators.md (hours; wants the runs of reproduce)
 	$(BIN)/python -m benchmarks.estimators $(DATA)
+
+why-45: setup $(DATA)  ## the runs of docs/why-45-percent.md (hours)
+	$(BIN)/python -m benchmarks.why_45 $(DATA)
+
+scaling: $(VENV)/.bench  ## a step's cost against steps, canvas and batch: docs/scaling.md
+	$(BIN)/python -m benchmarks.scaling --out docs
 
 soak: setup  ## all kills, disk errors, damage and hostile files (docs/reliability.md), and what needs MNIST
 	$(BIN)/python -m pytest tests/reliability -m "" --summary docs/reliability.md
