@@ -215,12 +215,11 @@ class _Measurement:
         self.slices, self.copies = slices, copies
         self.gradients = Stream(slices)
         self.norms = {name: Moments() for name in (*slices, "all")}
-        self.difference = BiasTest(samples, slices)
+        self.difference = BiasTest(samples // copies, slices)
         self.seconds = 0.0
 
-    def add(self, gradient: Tensor, difference: Tensor | None, seconds: float) -> None:
+    def add(self, gradient: Tensor, seconds: float) -> None:
         self.gradients.add(gradient)
-        self.difference.add(difference)
         for name, square in inner(gradient, gradient, self.slices).items():
             self.norms[name].add(math.sqrt(square))
         self.seconds += seconds
@@ -354,7 +353,7 @@ def _measured(
 ) -> _Measurement:
     """``samples`` gradients of one estimator, or as many as come before ``go_on``, asked after each, says no."""
     parameters, slices = _flat(parameter_groups(model))
-    kept = _Measurement(samples, slices, chosen.copies)
+    kept, several = _Measurement(samples, slices, chosen.copies), torch.zeros(())
 
     def rolled(chosen: Estimator, sample: int) -> tuple[Rollout, CountTerms]:
         rollout = roll_out(model, canvas, chosen, make_generator("roll-out", sample))
@@ -364,15 +363,17 @@ def _measured(
         started = time.perf_counter()
         rollout, terms = rolled(chosen, sample)
         gradient = _gradient(chosen(rollout, terms, make_generator(name, sample)).loss, parameters)
-        seconds = time.perf_counter() - started
+        kept.add(gradient, time.perf_counter() - started)
         if enumerable(chosen):
-            difference = _enumerated_bias(chosen, rollout, terms, parameters)
-        else:
-            if chosen.copies > 1 or not chosen.reparameterised:  # the exact gradient has a roll-out of its own
+            kept.difference.add(_enumerated_bias(chosen, rollout, terms, parameters))
+        elif chosen.copies == 1:
+            kept.difference.add(gradient.sub_(_gradient(-terms.elbo.mean(), parameters)))
+        else:  # the mean of as many gradients as one has copies, less one exact gradient of a single roll-out
+            several = gradient if sample % chosen.copies == 0 else several.add_(gradient)
+            if (sample + 1) % chosen.copies == 0:
                 del rollout, terms  # before the next ones come
-                rollout, terms = rolled(Exact(), sample)
-            difference = gradient - _gradient(-terms.elbo.mean(), parameters)
-        kept.add(gradient, difference, seconds)
+                exact = _gradient(-rolled(Exact(), sample)[1].elbo.mean(), parameters)
+                kept.difference.add(several.div_(chosen.copies).sub_(exact))
         if not go_on():
             break
     return kept

@@ -18,7 +18,15 @@ class Baseline(nn.Module):
 
     def forward(self, rollout: Rollout, counts: Tensor) -> Tensor:
         """Predictions [B, N] for the decisions of sampled ``counts`` [B], in nats."""
+        return self.given(self.read(rollout), counts)
+
+    def read(self, rollout: Rollout) -> Tensor:
+        """What it makes of the roll-out, whatever the count, [B, N]."""
         raise NotImplementedError
+
+    def given(self, read: Tensor, counts: Tensor) -> Tensor:
+        """The predictions [B, N] for sampled ``counts`` [B], from what was ``read``."""
+        return read
 
     def observe(self, signal: Tensor, drawn: Tensor) -> None:
         """See the signals [B, N] of the decisions ``drawn`` [B, N], after predicting them; only in training mode."""
@@ -27,7 +35,7 @@ class Baseline(nn.Module):
 class NoBaseline(Baseline):
     """Nothing is subtracted."""
 
-    def forward(self, rollout: Rollout, counts: Tensor) -> Tensor:
+    def read(self, rollout: Rollout) -> Tensor:
         return torch.zeros_like(rollout.logits)
 
 
@@ -42,7 +50,7 @@ class MovingAverage(Baseline):
         self.mean: Tensor
         self.seen: Tensor
 
-    def forward(self, rollout: Rollout, counts: Tensor) -> Tensor:
+    def read(self, rollout: Rollout) -> Tensor:
         return (self.mean / self.seen.clamp_min(1e-12)).expand_as(rollout.logits)
 
     @torch.no_grad()
@@ -71,7 +79,7 @@ class NeuralBaseline(Baseline):
         self.cell = Cell(canvas * canvas, 3 + what, hidden)
         self.head = nn.Linear(hidden, 1)
 
-    def forward(self, rollout: Rollout, counts: Tensor) -> Tensor:
+    def read(self, rollout: Rollout) -> Tensor:
         latents = torch.cat([rollout.z_where, rollout.z_what], -1).detach()  # [B, N, 3 + C]
         projected = self.cell.constant(rollout.canvas.detach().flatten(1))
         state = self.cell.first(projected)
@@ -79,8 +87,11 @@ class NeuralBaseline(Baseline):
         for step in latents[:, :-1].unbind(1):  # step i reads those of step i - 1
             state = self.cell(projected, step, state)
             hidden.append(state[0])
-        predictions = self.head(torch.stack(hidden, 1))[..., 0]  # [B, N]
+        read: Tensor = self.head(torch.stack(hidden, 1))[..., 0]
+        return read
+
+    def given(self, read: Tensor, counts: Tensor) -> Tensor:
         if self.mask == "previous":
-            return predictions
-        present = torch.arange(predictions.shape[1], device=counts.device) < counts[:, None]
-        return (predictions * present).sum(1, keepdim=True).expand_as(predictions)
+            return read
+        present = torch.arange(read.shape[1], device=counts.device) < counts[:, None]
+        return (read * present).sum(1, keepdim=True).expand_as(read)

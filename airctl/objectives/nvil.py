@@ -14,7 +14,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from airctl.model import Rollout
 from airctl.objectives.baselines import Baseline
 from airctl.objectives.score_function import ScoreFunction, decisions, per_step_signal
 from airctl.objectives.terms import CountTerms, at
@@ -52,11 +51,11 @@ class NVIL(ScoreFunction):
         super().__init__(per_step_signal, baseline)
         self.moments = self.modules["moments"] = RunningMoments()
 
-    def _each(self, rollout: Rollout, terms: CountTerms, counts: Tensor) -> tuple[Tensor, Tensor]:
-        drawn, present = decisions(counts, rollout.logits.shape[1])
+    def _each(self, terms: CountTerms, counts: Tensor, read: Tensor) -> tuple[Tensor, Tensor]:
+        drawn, present = decisions(counts, read.shape[1])
         log_q = torch.where(present, terms.log_q_continue, terms.log_q_stop)
         signal = self.signal(terms, counts).detach()
-        baseline = self.baseline(rollout, counts)
+        baseline = self.baseline.given(read, counts)
         centred = signal - self.moments.mean - baseline
         score = (drawn * centred.detach() / self.moments.scale * log_q).sum(1)
         error = (drawn * centred.square()).sum(1) / drawn.sum(1)  # [B] mean over the decisions drawn

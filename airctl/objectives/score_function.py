@@ -71,23 +71,23 @@ class ScoreFunction(Estimator):
 
     def given(self, rollout: Rollout, terms: CountTerms, counts: Tensor) -> Surrogate:
         """The surrogate for sampled ``counts`` [B]."""
-        loss, error = self._each(rollout, terms, counts)
+        loss, error = self._each(terms, counts, self.baseline.read(rollout))
         self.baseline.observe(self.signal(terms, counts).detach(), decisions(counts, rollout.logits.shape[1])[0])
         return Surrogate(loss.mean(), error.mean(), terms.elbo.detach())
 
     def expected(self, rollout: Rollout, terms: CountTerms) -> Surrogate:
         """The surrogate's mean over n ~ q(n), enumerated: its gradient has no noise from the count left."""
-        q = terms.log_q.detach().exp()
-        every = [self._each(rollout, terms, torch.full_like(q[:, 0], n, dtype=torch.long)) for n in range(q.shape[1])]
+        q, read = terms.log_q.detach().exp(), self.baseline.read(rollout)
+        every = [self._each(terms, torch.full_like(q[:, 0], n, dtype=torch.long), read) for n in range(q.shape[1])]
         loss, error = (torch.stack(parts, 1) for parts in zip(*every, strict=True))  # [B, N + 1] each
         return Surrogate((q * loss).sum(1).mean(), (q * error).sum(1).mean(), terms.elbo.detach())
 
-    def _each(self, rollout: Rollout, terms: CountTerms, counts: Tensor) -> tuple[Tensor, Tensor]:
-        """Loss and baseline's loss of each scene, [B]."""
-        drawn, present = decisions(counts, rollout.logits.shape[1])
+    def _each(self, terms: CountTerms, counts: Tensor, read: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss and baseline's loss of each scene, [B]; ``read`` is what the baseline makes of the roll-out."""
+        drawn, present = decisions(counts, read.shape[1])
         log_q = torch.where(present, terms.log_q_continue, terms.log_q_stop)
         signal = self.signal(terms, counts).detach()
-        baseline = self.baseline(rollout, counts)
+        baseline = self.baseline.given(read, counts)
         score = (drawn * (signal - baseline.detach()) * log_q).sum(1)
         path = at(terms.log_likelihood - terms.kl, counts)
         error = (drawn * (signal - baseline).square()).sum(1) / drawn.sum(1)  # [B] mean over the decisions drawn

@@ -149,7 +149,7 @@ class Given(Baseline):
         super().__init__()
         self.values = values
 
-    def forward(self, rollout: Rollout, counts: Tensor) -> Tensor:
+    def read(self, rollout: Rollout) -> Tensor:
         return self.values.expand_as(rollout.logits)
 
 

@@ -20,23 +20,23 @@ Tiny = Callable[..., Config]
 class Leaking(NeuralBaseline):
     """Reads the latents without detaching them."""
 
-    def forward(self, rollout: Rollout, counts: Tensor) -> Tensor:
-        return super().forward(rollout, counts) + rollout.z_what.sum(-1)
+    def read(self, rollout: Rollout) -> Tensor:
+        return super().read(rollout) + rollout.z_what.sum(-1)
 
 
 class Disconnected(NeuralBaseline):
     """Its predictions are detached, so that its loss teaches nothing."""
 
-    def forward(self, rollout: Rollout, counts: Tensor) -> Tensor:
-        return super().forward(rollout, counts).detach()
+    def read(self, rollout: Rollout) -> Tensor:
+        return super().read(rollout).detach()
 
 
 class HalfDisconnected(NeuralBaseline):
     """Its last layer is taught and the LSTM below it is not."""
 
-    def forward(self, rollout: Rollout, counts: Tensor) -> Tensor:
+    def read(self, rollout: Rollout) -> Tensor:
         handle = self.cell.register_forward_hook(lambda *call: tuple(part.detach() for part in call[-1]))
-        predictions = super().forward(rollout, counts)
+        predictions = super().read(rollout)
         handle.remove()
         return predictions
 

@@ -22,7 +22,6 @@ from laws import (
 from torch import Tensor
 
 from airctl.config import Config
-from airctl.model import Rollout
 from airctl.objectives import (
     CountTerms,
     NeuralBaseline,
@@ -171,15 +170,15 @@ def test_a_mask_off_by_one_is_caught(
 class MaskedByOwnDecision(NeuralBaseline):
     """b_i = f_i z_i: masked one step too late."""
 
-    def forward(self, rollout: Rollout, counts: Tensor) -> Tensor:
-        return super().forward(rollout, counts) * (torch.arange(rollout.logits.shape[1]) < counts[:, None])
+    def given(self, read: Tensor, counts: Tensor) -> Tensor:
+        return read * (torch.arange(read.shape[1]) < counts[:, None])
 
 
 class MaskedByThePrevious(NeuralBaseline):
     """b_i = f_i z_{i-1}, with z_0 = 1."""
 
-    def forward(self, rollout: Rollout, counts: Tensor) -> Tensor:
-        return super().forward(rollout, counts) * (torch.arange(rollout.logits.shape[1]) <= counts[:, None])
+    def given(self, read: Tensor, counts: Tensor) -> Tensor:
+        return read * (torch.arange(read.shape[1]) <= counts[:, None])
 
 
 def test_a_baseline_masked_one_step_late_is_caught(tiny_config: Tiny) -> None:
