@@ -1,0 +1,121 @@
+"""A search for another arrangement of objects where the best one so far leaves too much of a scene unexplained.
+
+A move takes up to two of the objects away, lets the inference network look at what the others leave of the scene, and
+puts up to two of the objects that it sees there in their place. What is left has few objects, as the scenes that the
+network was trained on, so a move can find what one look at the whole scene did not: the two digits under one glimpse,
+or a third digit where training had no more than two. The moves that explain most before any gradient step climb their
+bound (``climb``), and the best of them is where the next round starts. Reversible jumps without the dice: Green 1995.
+
+R scenes, H hypotheses of each, N objects at most, S sets of objects taken away.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import Tensor
+
+from airctl.evaluation.climb import Hypotheses, climb
+from airctl.model import AIR, paste
+
+STILL_UNEXPLAINED = 0.1  # share of a scene's squared brightness that may be left over
+ROUNDS = 3
+MOST = 2  # objects that a move takes away, and puts in their place
+CLIMBING = 6  # moves of a round that climb
+CROWD = 8  # objects; of more than these only one is taken away, as there are too many pairs
+PIXELS = 20_000_000  # drawn at once, so that memory depends neither on how many scenes there are nor on their size
+
+
+def rearrange(
+    model: AIR, canvas: Tensor, found: Hypotheses, scores: Tensor, evidence: Tensor
+) -> tuple[Hypotheses, Tensor]:
+    """Better explanations than ``found`` [R, 1, N] of scenes ``canvas`` [R, D, D], where there are any.
+
+    ``scores`` [R, N + 1] are the bounds of the best explanation so far for each count, plus ``evidence`` [R, N + 1];
+    ``found`` has the best of them. Returns both anew.
+    """
+    parts, there, scores = [part.clone() for part in found.parts], found.there.clone(), scores.clone()
+    waiting = torch.arange(len(canvas), device=canvas.device)
+    for _ in range(ROUNDS):
+        now = Hypotheses.of((part[waiting] for part in parts), there[waiting])
+        left = canvas[waiting] - drawn(model, now, canvas.shape[-1]).sum(2)[:, 0]
+        ink = canvas[waiting].square().sum((1, 2))
+        waiting = waiting[left.square().sum((1, 2)) > STILL_UNEXPLAINED * ink]
+        if not len(waiting):
+            break
+        improved = []
+        a_scene = (MOST + 1) * len(_sets(there[waiting])) * there.shape[2] * canvas[0].numel()
+        for rows in waiting.split(max(1, PIXELS // a_scene)):
+            now = Hypotheses.of((part[rows] for part in parts), there[rows])
+            tried = best_moves(model, canvas[rows], now, evidence[rows])
+            where, what, bounds = climb(model, canvas[rows], tried)
+            counts = tried.there.sum(2)  # [R, H]
+            reached = bounds + evidence[rows].gather(1, counts)
+            better = reached.amax(1) > scores[rows].amax(1)
+            best = reached.argmax(1)[:, None]
+            scores[rows] = scores[rows].scatter_reduce(1, counts, reached, "amax")
+            won = rows[better]
+            for part, new in zip(parts, (where, what, tried.log_sd_where, tried.log_sd_what), strict=True):
+                part[won] = new[better].take_along_dim(best[better][..., None, None], 1)
+            there[won] = tried.there[better].take_along_dim(best[better][..., None], 1)
+            improved.append(won)
+        waiting = torch.cat(improved)
+    return Hypotheses.of(parts, there), scores
+
+
+def drawn(model: AIR, found: Hypotheses, side: int) -> Tensor:
+    """What each object of ``found`` [R, H, N] draws at its means, [R, H, N, D, D]; nothing where there is none."""
+    with torch.no_grad():
+        objects = model.decoder(found.what)
+        pasted = paste(objects.flatten(0, 2), found.where.flatten(0, 2), side)
+    return pasted.unflatten(0, found.there.shape) * found.there[..., None, None]
+
+
+def best_moves(model: AIR, canvas: Tensor, now: Hypotheses, evidence: Tensor) -> Hypotheses:
+    """Of the moves from ``now`` [R, 1, N] those with the best bounds before any step, [R, CLIMBING, N]."""
+    tried = moves(model, canvas, now)
+    bounds = climb(model, canvas, tried, steps=0)[2] + evidence.gather(1, tried.there.sum(2))
+    best = bounds.topk(min(CLIMBING, bounds.shape[1]), 1)[1]
+    parts = [part.take_along_dim(best[..., None, None], 1) for part in tried.parts]
+    return Hypotheses.of(parts, tried.there.take_along_dim(best[..., None], 1))
+
+
+def moves(model: AIR, canvas: Tensor, now: Hypotheses) -> Hypotheses:
+    """All moves from ``now`` [R, 1, N]; one that cannot be made, or changes nothing, has no object."""
+    number, device, sets = now.there.shape[2], canvas.device, _sets(now.there)
+    kept = torch.ones(len(sets), number, dtype=torch.bool, device=device)
+    for row, taken in enumerate(sets):
+        kept[row, list(taken)] = False
+    possible = (now.there | kept).all(2)  # [R, S] what is taken away is there
+    keeps = now.there & kept  # [R, S, N]
+    rest = canvas[:, None] - (drawn(model, now, canvas.shape[-1]) * keeps[..., None, None]).sum(2)
+    with torch.no_grad():
+        noise = model.mean_noise(rest.shape[0] * rest.shape[1], MOST)
+        seen = model(rest.clamp(0, 1).flatten(0, 1), noise)
+    new = (seen.z_where, seen.z_what, seen.q_where.scale.log(), seen.q_what.scale.log())
+    # The N slots of what was there and the MOST of what is seen: those of a move come first, the others are cut off.
+    slots = [
+        torch.cat([old.expand(-1, len(sets), -1, -1), part.unflatten(0, rest.shape[:2])], 2)
+        for old, part in zip(now.parts, new, strict=True)
+    ]
+    tried: list[Tensor] = []
+    places: list[Tensor] = []
+    for fresh in range(MOST + 1):
+        put = torch.arange(MOST, device=device) < fresh
+        there = torch.cat([keeps, put.expand(*keeps.shape[:2], -1)], 2)
+        fits = possible & (there.sum(2) <= number)
+        if fresh == 0:
+            fits = fits & ~kept.all(1)
+        order = there.int().argsort(dim=2, descending=True, stable=True)[..., :number]
+        places.append(order)
+        tried.append(there.take_along_dim(order, 2) & fits[..., None])
+    parts = [torch.cat([slot.take_along_dim(order[..., None], 2) for order in places], 1) for slot in slots]
+    return Hypotheses.of(parts, torch.cat(tried, 1))
+
+
+def _sets(there: Tensor) -> list[tuple[int, ...]]:
+    """The slots that may be taken away together, of those where any scene has an object (``there`` [R, 1, N])."""
+    seen = int(there.sum(2).amax())
+    most = MOST if seen <= CROWD else 1
+    return [taken for size in range(most + 1) for taken in itertools.combinations(range(seen), size)]

@@ -1,0 +1,103 @@
+"""The search for other arrangements: which moves there are, and that it only ever explains better."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from airctl.config import Config
+from airctl.evaluation import rearrange as module
+from airctl.evaluation.climb import Hypotheses, climb
+from airctl.evaluation.rearrange import drawn, moves, rearrange
+from airctl.model import AIR
+
+Tiny = Callable[..., Config]
+
+
+def explained(config: Config, counts: list[int]) -> tuple[AIR, torch.Tensor, Hypotheses]:
+    """An untrained model, random scenes, and explanations of them by so many of the objects of its roll-out."""
+    torch.manual_seed(0)
+    model = AIR(config)
+    canvas = torch.rand(len(counts), 12, 12).round() * 0.8
+    with torch.no_grad():
+        rollout = model(canvas, model.mean_noise(len(counts)))
+    parts = (rollout.z_where, rollout.z_what, rollout.q_where.scale.log(), rollout.q_what.scale.log())
+    there = torch.arange(rollout.z_where.shape[1]) < torch.tensor(counts)[:, None]
+    return model, canvas, Hypotheses.of((part[:, None] for part in parts), there[:, None])
+
+
+def scored(model: AIR, canvas: torch.Tensor, found: Hypotheses) -> torch.Tensor:
+    """Scores [R, N + 1] that know of these explanations alone."""
+    scores = torch.full((len(canvas), found.there.shape[2] + 1), -torch.inf)
+    bounds = climb(model, canvas, found, 0)[2]
+    return scores.scatter(1, found.there.sum(2), bounds.nan_to_num(neginf=-1e4))
+
+
+def test_the_moves_are_those_that_can_be_made(tiny_config: Tiny) -> None:
+    """Up to two away and up to two in their place, no more than N = 3 at the end, and never nothing at all."""
+    model, canvas, found = explained(tiny_config(), [0, 1, 2, 3])
+    tried = moves(model, canvas, found)
+    made = [sorted(there.sum(1)[there.any(1)].tolist()) for there in tried.there]
+    assert made[0] == [1, 2]  # only new ones
+    assert made[1] == [1, 2, 2, 3]  # in place of it, or beside it; taking it away leaves nothing to climb
+    assert made[2] == [1, 1, 1, 2, 2, 2, 3, 3, 3]  # 1 away: 1 + (0, 1, 2) each; both: (1, 2); none: 2 + 1
+    assert made[3] == [1, 1, 1, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3]
+
+
+def test_a_move_keeps_the_others_as_they_are(tiny_config: Tiny) -> None:
+    """With two objects, the only move to three keeps both in their slots; the one that drops the first moves up."""
+    model, canvas, found = explained(tiny_config(), [2])
+    tried = moves(model, canvas, found)
+    birth = next(h for h in range(tried.there.shape[1]) if tried.there[0, h].sum() == 3)  # taking none comes first
+    assert torch.equal(tried.where[0, birth, :2], found.where[0, 0, :2])
+    dropped = [h for h in range(tried.there.shape[1]) if tried.there[0, h].tolist() == [True, False, False]]
+    assert any(torch.equal(tried.what[0, h, 0], found.what[0, 0, 1]) for h in dropped)
+
+
+def test_it_only_ever_explains_better(tiny_config: Tiny) -> None:
+    """No score falls, the best one rises in these scenes of noise, and ``found`` has as many objects as it says."""
+    model, canvas, found = explained(tiny_config(), [0, 1, 2, 3])
+    scores, evidence = scored(model, canvas, found), torch.zeros(4, 4)
+    after, risen = rearrange(model, canvas, found, scores, evidence)
+    assert (risen >= scores).all()
+    assert (risen.amax(1) > scores.amax(1)).any()
+    assert torch.equal(risen.argmax(1), after.there[:, 0].sum(1))
+
+
+def test_what_is_explained_is_left_alone(tiny_config: Tiny) -> None:
+    """A scene that is exactly what its object draws keeps every bit, whatever happens to the one beside it."""
+    model, canvas, found = explained(tiny_config(), [1, 1])
+    canvas = torch.stack([drawn(model, found, 12)[0, 0, 0], canvas[1]])
+    scores = scored(model, canvas, found)
+    after, risen = rearrange(model, canvas, found, scores, torch.zeros(2, 4))
+    for old, new in zip((*found.parts, found.there), (*after.parts, after.there), strict=True):
+        assert torch.equal(old[0], new[0])
+    assert torch.equal(risen[0], scores[0])
+    assert not torch.equal(risen[1], scores[1])
+
+
+def test_the_evidence_counts(tiny_config: Tiny) -> None:
+    """A count that the first pass rules out is not chosen, however well it would explain the scene."""
+    model, canvas, found = explained(tiny_config(), [1, 1])
+    scores, against = scored(model, canvas, found), torch.tensor([0.0, 0.0, -1e6, -1e6]).expand(2, 4)
+    after, _ = rearrange(model, canvas, found, scores, against)
+    assert (after.there[:, 0].sum(1) <= 1).all()
+
+
+def test_scenes_do_not_depend_on_each_other(tiny_config: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One at a time gives what all at once give, but for rounding."""
+    model, canvas, found = explained(tiny_config(), [0, 1, 2, 3])
+    scores, evidence = scored(model, canvas, found), torch.zeros(4, 4)
+    together = rearrange(model, canvas, found, scores, evidence)
+    monkeypatch.setattr(module, "PIXELS", 1)
+    alone = rearrange(model, canvas, found, scores, evidence)
+    assert torch.equal(together[0].there, alone[0].there)
+    torch.testing.assert_close(together[1], alone[1], rtol=1e-4, atol=1e-2)
+
+
+def test_a_crowd_costs_no_pairs(tiny_config: Tiny) -> None:
+    """Nine objects: one away or none, and up to two in its place."""
+    model, canvas, found = explained(tiny_config("model.num_steps=9"), [9])
+    assert moves(model, canvas, found).there.shape[1] == (1 + 9) * 3
