@@ -19,6 +19,7 @@ from torch import Tensor
 from airctl.evaluation.climb import Hypotheses, climb
 from airctl.model import AIR, paste
 
+DOUBT = 15.0  # nats that more objects than were found so far must explain beyond what they cost
 STILL_UNEXPLAINED = 0.1  # share of a scene's squared brightness that may be left over
 ROUNDS = 3
 MOST = 2  # objects that a move takes away, and puts in their place
@@ -36,6 +37,8 @@ def rearrange(
     ``found`` has the best of them. Returns both anew.
     """
     parts, there, scores = [part.clone() for part in found.parts], found.there.clone(), scores.clone()
+    more = torch.arange(scores.shape[1], device=canvas.device) > scores.argmax(1, keepdim=True)
+    evidence = evidence - DOUBT * more
     waiting = torch.arange(len(canvas), device=canvas.device)
     for _ in range(ROUNDS):
         now = Hypotheses.of((part[waiting] for part in parts), there[waiting])

@@ -86,6 +86,16 @@ def test_the_evidence_counts(tiny_config: Tiny) -> None:
     assert (after.there[:, 0].sum(1) <= 1).all()
 
 
+def test_more_objects_must_explain_more(tiny_config: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Doubt decides whether scenes of noise, which nothing explains, get more objects than one."""
+    model, canvas, found = explained(tiny_config(), [1, 1, 1, 1])
+    scores, evidence = scored(model, canvas, found), torch.zeros(4, 4)
+    for doubt, more in ((-1e4, True), (1e4, False)):
+        monkeypatch.setattr(module, "DOUBT", doubt)
+        after, _ = rearrange(model, canvas, found, scores, evidence)
+        assert ((after.there[:, 0].sum(1) > 1) == more).all()
+
+
 def test_scenes_do_not_depend_on_each_other(tiny_config: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     """One at a time gives what all at once give, but for rounding."""
     model, canvas, found = explained(tiny_config(), [0, 1, 2, 3])
