@@ -214,7 +214,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--runs", type=Path, default=Path("runs/estimators"))
-    parser.add_argument("--trained", type=Path, default=Path("runs"), help="where fast-0 and paper-0 lie")
+    parser.add_argument("--trained", type=Path, default=Path("runs"), help="where fast-0 lies")
     parser.add_argument("--part", choices=("training", "variance", "all"), default="all")
     parser.add_argument("--out", type=Path, default=Path("docs"))
     chosen = parser.parse_args()
@@ -230,11 +230,8 @@ def main() -> None:
         page = between(path.read_text(encoding="utf-8"), "training", training_section(result))
         write_text(path, page)
     if chosen.part != "training":
-        sections = [
-            variance_section(chosen.trained / "fast-0", "--estimators", "all"),
-            variance_section(chosen.trained / "paper-0"),
-        ]
-        write_text(path, between(path.read_text(encoding="utf-8"), "variance", "\n\n".join(sections)))
+        section = variance_section(chosen.trained / "fast-0", "--estimators", "all")
+        write_text(path, between(path.read_text(encoding="utf-8"), "variance", section))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 Each of M samples is one roll-out with fresh noise, the same for every estimator that can read it; one that needs
 several roll-outs of a scene gets its own. Where an estimator's mean over the count can be enumerated, its bias is that
 of the enumerated mean: on a trained model q(n) is so sure of most scenes that thousands of samples would not show what
-happens in the others. Elsewhere its difference from the exact gradient is measured sample by sample.
+happens in the others. Elsewhere its difference from the exact gradient is measured sample by sample, and for one that
+takes K roll-outs between the mean of K samples and one exact gradient.
 Gradients are streamed (Welford 1962) and never stored: what is kept is four vectors an estimator, whatever M. To keep
 few of them two estimators are measured at a time, each over all M samples, whose roll-outs it makes again.
 """
