@@ -305,7 +305,8 @@ def measure_variance(
         return not should_stop()
 
     def measured(name: str) -> _Measurement:
-        own = copy.deepcopy(model)  # a roll-out may hang hooks in the model it passes
+        # A roll-out that holds its samples hangs hooks in the model, which the other thread must not meet.
+        own = model if estimators[name].reparameterised else copy.deepcopy(model)
         return _measured(own, name, estimators[name], canvas, log_p, samples, make_generator, lambda: sampled(name))
 
     def reported(name: str) -> EstimatorReport | None:
