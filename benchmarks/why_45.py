@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 from typing import Any, cast
@@ -29,45 +28,29 @@ from airctl.reporting import table
 from airctl.reporting.charts import accuracy_curves
 from airctl.sweep import steps_to
 from airctl.training import RunFolder, train
+from benchmarks.estimators import LEVEL, between, halved
 from benchmarks.estimators import SETTINGS as SMALLER
-from benchmarks.estimators import between, halved
 
 STEPS = 20_000
 OWN = ("model.num_steps=3", "optimiser.schedule=constant", f"train.steps={STEPS}")
 OWN += ("train.validate_every=1000", "train.checkpoint_every=1000")
 SETTINGS = (*(setting for setting in SMALLER if setting.split("=")[0] not in {own.split("=")[0] for own in OWN}), *OWN)
-LEVEL = 0.9
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Where the report departs from the AIR paper, and how each of the two is set."""
-
-    name: str
-    report: tuple[str, ...] = ()
-    paper: tuple[str, ...] = ()
 
 
 # A reward for all decisions together has the KL in it (whole) or not (likelihood); both are the report's choices.
 BASELINE, CREDIT, REWARD = "baseline masked by the current z_pres", "one reward for all steps", "no KL in the reward"
-CHOICES = (
-    Choice(BASELINE),
-    Choice(CREDIT),
-    Choice(REWARD),
-    Choice(
-        "count prior 0.01, fixed",
-        ("prior.count=0.01", "prior.count_anneal=none"),
-        (
-            "prior.count=1e-5",
-            "prior.count_start=1.0",
-            "prior.count_anneal=exponential",
-            "prior.count_anneal_steps=5000",
-        ),
-    ),
-    Choice("decoder without a bias", ("model.decoder_bias=0.0",), ("model.decoder_bias=-2.0",)),
-    Choice("baseline's learning rate 0.1", ("optimiser.baseline_lr=0.1",), ("optimiser.baseline_lr=1e-3",)),
-    Choice("sd 0.1 of the scale's prior", ("prior.where_scale=[0.1,1.0,1.0]",), ("prior.where_scale=[0.2,1.0,1.0]",)),
-)
+# The report's choices and what sets them; the first three make up the estimator. The paper's are those of the preset.
+CHOICES: dict[str, tuple[str, ...]] = {
+    BASELINE: (),
+    CREDIT: (),
+    REWARD: (),
+    "count prior 0.01, fixed": ("prior.count=0.01", "prior.count_anneal=none"),
+    "decoder without a bias": ("model.decoder_bias=0.0",),
+    "baseline's learning rate 0.1": ("optimiser.baseline_lr=0.1",),
+    "sd 0.1 of the scale's prior": ("prior.where_scale=[0.1,1.0,1.0]",),
+}
+EVERY = frozenset(CHOICES)
+ESTIMATOR = frozenset({BASELINE, CREDIT, REWARD})
 
 
 def estimator_of(report: frozenset[str]) -> tuple[str, Callable[[Config], Estimator]]:
@@ -86,20 +69,16 @@ def config_of(report: frozenset[str], seed: int) -> Config:
     """The smaller problem with the choices named in ``report`` made as there, and all others as in the paper."""
     name, make = estimator_of(report)
     cast(dict[str, Callable[[Config], Estimator]], ESTIMATORS)[name] = make
-    settings = [s for choice in CHOICES for s in (choice.report if choice.name in report else choice.paper)]
+    settings = [setting for choice, made in CHOICES.items() if choice in report for setting in made]
     settings += [f"objective.estimator={name}", f"train.seed={seed}"]
     return override(preset("paper"), [*SETTINGS, *settings])
 
 
-EVERY = frozenset(choice.name for choice in CHOICES)
-ESTIMATOR = frozenset({BASELINE, CREDIT, REWARD})
-
-
 def variants() -> dict[str, frozenset[str]]:
     """A name for each set of the report's choices that is trained."""
-    one_wrong = {f"paper, but: {choice.name}": frozenset({choice.name}) for choice in CHOICES}
+    one_wrong = {f"paper, but: {choice}": frozenset({choice}) for choice in CHOICES}
     # A reward without the KL is the same for all steps: per-step credit alone would put nothing right.
-    one_right = {f"report, but not: {name}": EVERY - {name} for choice in CHOICES if (name := choice.name) != CREDIT}
+    one_right = {f"report, but not: {choice}": EVERY - {choice} for choice in CHOICES if choice != CREDIT}
     return {
         "paper": frozenset[str](),
         "report": EVERY,

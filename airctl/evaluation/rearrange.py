@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from airctl.evaluation.climb import Hypotheses, climb
-from airctl.model import AIR, paste
+from airctl.model import AIR
 
 DOUBT = 15.0  # nats that more objects than were found so far must explain beyond what they cost
 STILL_UNEXPLAINED = 0.1  # share of a scene's squared brightness that may be left over
@@ -70,9 +70,8 @@ def rearrange(
 def drawn(model: AIR, found: Hypotheses, side: int) -> Tensor:
     """What each object of ``found`` [R, H, N] draws at its means, [R, H, N, D, D]; nothing where there is none."""
     with torch.no_grad():
-        objects = model.decoder(found.what)
-        pasted = paste(objects.flatten(0, 2), found.where.flatten(0, 2), side)
-    return pasted.unflatten(0, found.there.shape) * found.there[..., None, None]
+        _, pasted = model.draw(found.where.flatten(0, 1), found.what.flatten(0, 1), side)
+    return pasted.unflatten(0, found.there.shape[:2]) * found.there[..., None, None]
 
 
 def best_moves(model: AIR, canvas: Tensor, now: Hypotheses, evidence: Tensor) -> Hypotheses:

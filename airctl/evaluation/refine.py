@@ -77,8 +77,7 @@ def refine(model: AIR, rollout: Rollout, terms: CountTerms) -> tuple[Rollout, Co
     z_where = torch.where(taken, found.where[:, 0], rollout.z_where[rows])
     z_what = torch.where(taken, found.what[:, 0], rollout.z_what[rows])
     with torch.no_grad():
-        objects = model.decoder(z_what)
-        pasted = paste(objects.flatten(0, 1), z_where.flatten(0, 1), rollout.canvas.shape[-1])
+        objects, pasted = model.draw(z_where, z_what, rollout.canvas.shape[-1])
 
     def put(old: Tensor, new: Tensor) -> Tensor:
         return old.index_copy(0, rows, new)
@@ -89,7 +88,7 @@ def refine(model: AIR, rollout: Rollout, terms: CountTerms) -> tuple[Rollout, Co
             z_where=put(rollout.z_where, z_where),
             z_what=put(rollout.z_what, z_what),
             objects=put(rollout.objects, objects),
-            pasted=put(rollout.pasted, pasted.unflatten(0, z_where.shape[:2])),
+            pasted=put(rollout.pasted, pasted),
         ),
         replace(
             terms,

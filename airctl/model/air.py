@@ -117,7 +117,7 @@ class AIR(nn.Module):
             steps.append(step)
         stacked = [torch.stack(parts, 1) for parts in zip(*steps, strict=True)]
         z_where, z_what, logits, where_loc, where_scale, what_loc, what_scale, glimpses = stacked[:8]
-        objects, pasted = stacked[8:] if residual else self._draw(z_where, z_what, canvas.shape[-1])
+        objects, pasted = stacked[8:] if residual else self.draw(z_where, z_what, canvas.shape[-1])
         q_where = Normal(where_loc, where_scale, validate_args=False)
         q_what = Normal(what_loc, what_scale, validate_args=False)
         return Rollout(
@@ -146,7 +146,7 @@ class AIR(nn.Module):
         loc, scale = self.encoder(glimpse.flatten(1)).chunk(2, 1)
         return Normal(loc, positive(scale, 1.0), validate_args=False)
 
-    def _draw(self, z_where: Tensor, z_what: Tensor, canvas: int) -> tuple[Tensor, Tensor]:
+    def draw(self, z_where: Tensor, z_what: Tensor, canvas: int) -> tuple[Tensor, Tensor]:
         """All steps' objects [B, N, G, G] and the same pasted [B, N, D, D], in one pass."""
         objects = self.decoder(z_what)
         pasted = paste(objects.flatten(0, 1), z_where.flatten(0, 1), canvas)

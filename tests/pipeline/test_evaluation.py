@@ -11,11 +11,9 @@ import torch
 
 import airctl
 from airctl import cli
+from airctl.evaluation.streams import BiasTest, Moments, Stream
 from airctl.evaluation.variance import (
     AT_ONCE,
-    BiasTest,
-    Moments,
-    Stream,
     _enumerated_bias,
     _gradient,
     enumerable,
@@ -331,13 +329,20 @@ def test_memory_does_not_grow_with_the_estimators(finished: Path) -> None:
     assert max(vectors_held(finished, list(ESTIMATORS), 6, at_once=every)) > one + 6, "all at once would be seen"
 
 
-@pytest.mark.parametrize("name", list(ESTIMATORS))
+SAMPLED = {"vimco", "concrete", "rebar", "reweighted-wake-sleep"}  # their means have no closed form
+
+
+def test_all_others_can_be_enumerated(finished: Path) -> None:
+    """Their bias is that of the enumerated mean, which the next test looks at."""
+    config = airctl.load(finished).config
+    assert {name for name, make in ESTIMATORS.items() if not enumerable(make(config))} == SAMPLED
+
+
+@pytest.mark.parametrize("name", [name for name in ESTIMATORS if name not in SAMPLED])
 def test_the_bias_is_that_of_the_enumerated_mean(finished: Path, name: str) -> None:
     """Taken in the terms and sent back, it is the difference of two whole gradients; nothing where there is none."""
     loaded = airctl.load(finished)
     chosen = ESTIMATORS[name](loaded.config)
-    if not enumerable(chosen):
-        pytest.skip("its mean has no closed form")
     for parameter in chosen.modules.parameters():
         torch.nn.init.normal_(parameter, generator=torch.Generator().manual_seed(1))
     chosen.modules.eval()

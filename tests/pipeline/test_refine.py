@@ -83,7 +83,7 @@ def test_the_bound_is_the_elbo_of_that_count(tiny_config: Tiny) -> None:
             z_where = rollout.q_where.loc + rollout.q_where.scale * shifted.where
             z_what = rollout.q_what.loc + rollout.q_what.scale * shifted.what
             with torch.no_grad():
-                pasted = model._draw(z_where, z_what, 12)[1]
+                pasted = model.draw(z_where, z_what, 12)[1]
             terms = count_terms(replace(rollout, pasted=pasted), torch.zeros(4), 0.3)
             found.append((terms.log_likelihood - terms.kl)[:, 1:])
     torch.testing.assert_close(bounds, torch.stack(found).mean(0), rtol=1e-4, atol=1e-2)
@@ -129,7 +129,7 @@ def test_two_objects_taken_for_one_are_told_apart(tiny_config: Tiny) -> None:
     between = rollout.z_where.clone()
     between[0, 0] = torch.tensor([3.0, 0.0, 0.0])
     narrow = torch.distributions.Normal(between, torch.full_like(between, 0.05))
-    pasted = model._draw(between, rollout.z_what, 12)[1].detach()
+    pasted = model.draw(between, rollout.z_what, 12)[1].detach()
     rollout = replace(rollout, z_where=between, q_where=narrow, pasted=pasted)
     terms = count_terms(rollout, truncated_geometric(0.01, 3), 0.3)
     sure_of_one = replace(terms, log_q=torch.tensor([[-9.0, -0.001, -8.0, -9.0]]))
