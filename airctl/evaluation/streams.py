@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -40,6 +40,15 @@ class Moments:
 
 Slices = Mapping[str, slice]
 WHOLE: Slices = {"whole": slice(None)}
+BLOCK = 2**15  # numbers, 128 KiB
+
+
+def _blocks(slices: Slices, length: int) -> Iterator[tuple[str, slice]]:
+    """Each of ``slices`` of vectors of ``length`` in blocks of which a few stay in a core's cache."""
+    for name, where in slices.items():
+        start, stop, _ = where.indices(length)
+        for first in range(start, stop, BLOCK):
+            yield name, slice(first, min(first + BLOCK, stop))
 
 
 def inner(a: Tensor, b: Tensor, slices: Slices) -> dict[str, float]:
@@ -51,26 +60,35 @@ def inner(a: Tensor, b: Tensor, slices: Slices) -> dict[str, float]:
 class Stream:
     """Mean and variance of vectors seen one at a time (Welford 1962), in float32 like the vectors.
 
-    ``spread`` has for each of ``slices`` and for "all" the terms whose mean is the trace of the covariance there: one a
-    vector after the first, so that the trace gets a standard error.
+    For each of ``slices`` and for "all", ``norms`` has the vectors' norms, and ``spread`` the terms whose mean is the
+    trace of the covariance there: one a vector after the first, so that the trace gets a standard error.
     """
 
     def __init__(self, slices: Slices = WHOLE) -> None:
         self.number = 0
         self.mean = self.squares = torch.zeros(())
         self.slices = slices
+        self.norms = {name: Moments() for name in (*slices, "all")}
         self.spread = {name: Moments() for name in (*slices, "all")}
 
     def add(self, vector: Tensor) -> None:
         self.number += 1
         if self.number == 1:
-            self.mean, self.squares = vector.clone(), torch.zeros_like(vector)
-            return
-        off, left = vector - self.mean, 1 - 1 / self.number  # ``left`` of it remains once the mean has moved
-        self.mean.add_(off, alpha=1 / self.number)
-        self.squares.addcmul_(off, off, value=left)
-        for name, square in inner(off, off, self.slices).items():
-            self.spread[name].add(left * square)
+            self.mean, self.squares = torch.zeros_like(vector), torch.zeros_like(vector)
+        left = 1 - 1 / self.number  # of the distance from the mean, once the mean has moved
+        lengths, distances = dict.fromkeys(self.norms, 0.0), dict.fromkeys(self.norms, 0.0)
+        for name, where in _blocks(self.slices, len(vector)):
+            part, mean = vector[where], self.mean[where]
+            off = part - mean
+            mean.add_(off, alpha=1 / self.number)
+            self.squares[where].addcmul_(off, off, value=left)
+            lengths[name] += float(part @ part)
+            distances[name] += float(off @ off)
+        lengths["all"], distances["all"] = sum(lengths.values()), sum(distances.values())
+        for name in self.norms:
+            self.norms[name].add(math.sqrt(lengths[name]))
+            if self.number > 1:
+                self.spread[name].add(left * distances[name])
 
     def variances(self) -> Tensor:
         """The variance of each coordinate, [P]; nan for fewer than two vectors."""

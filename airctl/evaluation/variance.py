@@ -6,7 +6,7 @@ of the enumerated mean: on a trained model q(n) is so sure of most scenes that t
 happens in the others. Elsewhere its difference from the exact gradient is measured sample by sample, and for one that
 takes K roll-outs between the mean of K samples and one exact gradient.
 Gradients are streamed (Welford 1962) and never stored: what is kept is four vectors an estimator, whatever M. To keep
-few of them two estimators are measured at a time, each over all M samples, whose roll-outs it makes again.
+few of them, few estimators read one roll-out, over all M samples, and the next ones make the same roll-outs again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import copy
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -23,12 +23,13 @@ from dataclasses import asdict, dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from airctl.evaluation.streams import BiasTest, Moments, Slices, Stream, inner
+from airctl.evaluation.streams import BiasTest, Slices, Stream
 from airctl.model import AIR, Rollout
 from airctl.objectives import CountTerms, Estimator, Exact, count_terms, roll_out
 
 REFERENCE = "backprop"  # the estimator whose cost is 1
-AT_ONCE = 2  # estimators, in a thread each: each keeps up to four vectors of the size of the model
+AT_ONCE = 2  # threads, with a family of estimators each
+FAMILY = 3  # estimators that read one roll-out: each keeps up to four vectors of the size of the model
 NOTHING = 1e-9  # a difference of enumerated means below this part of the exact gradient is float64's rounding
 ROUNDING = 1e-3  # a bias below this part of the exact gradient is float32's: signals of hundreds of nats cancel in it
 
@@ -80,14 +81,11 @@ class _Measurement:
     def __init__(self, samples: int, slices: Slices, copies: int) -> None:
         self.slices, self.copies = slices, copies
         self.gradients = Stream(slices)
-        self.norms = {name: Moments() for name in (*slices, "all")}
         self.difference = BiasTest(samples // copies, slices)
         self.seconds = 0.0
 
     def add(self, gradient: Tensor, seconds: float) -> None:
         self.gradients.add(gradient)
-        for name, square in inner(gradient, gradient, self.slices).items():
-            self.norms[name].add(math.sqrt(square))
         self.seconds += seconds
 
     @property
@@ -96,7 +94,7 @@ class _Measurement:
 
     def group(self, name: str, truth: Tensor) -> GroupReport:
         where, number = self.slices.get(name, slice(None)), self.gradients.number
-        norms, spread, test = self.norms[name], self.gradients.spread[name], self.difference
+        norms, spread, test = self.gradients.norms[name], self.gradients.spread[name], self.difference
         mean, exact = self.gradients.mean[where].double(), truth[where].double()
         bias, size, length = test.norm(name), float(exact.norm()), float(mean.norm())
         return GroupReport(
@@ -159,33 +157,59 @@ def measure_variance(
     asked = list(estimators)
     exact = next((name for name, chosen in estimators.items() if isinstance(chosen, Exact)), "exact")
     estimators = {exact: Exact(), **estimators}  # the truth is measured in any case
-    work, done, one_by_one = samples * sum(chosen.copies for chosen in estimators.values()), 0, threading.Lock()
+    families = _families(estimators, exact)
+    work, done = samples * sum(estimators[names[0]].copies for names in families), 0
+    one_by_one = threading.Lock()
 
-    def sampled(name: str) -> bool:
+    def rolled(copies: int) -> bool:
         """Count the roll-outs of one more sample; whether another is wanted."""
         nonlocal done
         with one_by_one:
-            done += estimators[name].copies
+            done += copies
             on_sample(done, work)
         return not should_stop()
 
-    def measured(name: str) -> _Measurement:
+    def measured(names: Sequence[str]) -> dict[str, _Measurement]:
+        family = {name: estimators[name] for name in names}
         # A roll-out that holds its samples hangs hooks in the model, which the other thread must not meet.
-        own = model if estimators[name].reparameterised else copy.deepcopy(model)
-        return _measured(own, name, estimators[name], canvas, log_p, samples, make_generator, lambda: sampled(name))
+        own = model if family[names[0]].reparameterised else copy.deepcopy(model)
+        return _measured(own, family, canvas, log_p, samples, make_generator, rolled)
 
-    def reported(name: str) -> EstimatorReport | None:
-        kept, truth = measured(name) if name != exact else first.result(), first.result().gradients
-        return kept.report(truth.mean) if min(kept.gradients.number, truth.number) > 1 else None
+    def reported(kept: Mapping[str, _Measurement], truth: Stream) -> dict[str, EstimatorReport]:
+        if truth.number < 2:
+            return {}
+        return {name: one.report(truth.mean) for name, one in kept.items() if one.gradients.number > 1}
+
+    def with_truth() -> tuple[Stream, dict[str, EstimatorReport]]:
+        kept = measured(families[0])
+        truth = kept[exact].gradients
+        return truth, reported(kept, truth)
+
+    def against_truth(names: Sequence[str]) -> dict[str, EstimatorReport]:
+        kept = measured(names)
+        return reported(kept, first.result()[0])
 
     with _one_thread_each(1 if canvas.is_cuda else AT_ONCE) as pool:
-        first = pool.submit(measured, exact)  # all others are held against it
-        slowest_first = sorted(asked, key=lambda name: -estimators[name].copies)
-        futures = {name: pool.submit(reported, name) for name in slowest_first}
-        reports = {name: report for name in asked if (report := futures[name].result()) is not None}
-    if first.result().gradients.number < 2:
+        first = pool.submit(with_truth)
+        others = [pool.submit(against_truth, names) for names in families[1:]]
+        reports = first.result()[1]
+        for future in others:
+            reports |= future.result()
+    if not reports:
         raise KeyboardInterrupt
-    return _with_costs(reports)
+    return _with_costs({name: reports[name] for name in asked if name in reports})
+
+
+def _families(estimators: Mapping[str, Estimator], exact: str) -> list[list[str]]:
+    """Names of estimators that read one roll-out together, the exact one's family first and then the slowest.
+
+    Beside the exact estimator come those that are held against its gradient on the same roll-out.
+    """
+    alike: dict[tuple[int, bool], list[str]] = {}
+    for name in sorted(estimators, key=lambda name: (name != exact, enumerable(estimators[name]))):
+        alike.setdefault((estimators[name].copies, estimators[name].reparameterised), []).append(name)
+    parts = [names[i : i + FAMILY] for names in alike.values() for i in range(0, len(names), FAMILY)]
+    return sorted(parts, key=lambda names: (exact not in names, -estimators[names[0]].copies))
 
 
 @contextmanager
@@ -210,38 +234,51 @@ def _one_thread_each(workers: int) -> Iterator[ThreadPoolExecutor]:
 
 def _measured(
     model: AIR,
-    name: str,
-    chosen: Estimator,
+    family: Mapping[str, Estimator],
     canvas: Tensor,
     log_p: Tensor,
     samples: int,
     make_generator: Callable[[str, int], torch.Generator],
-    go_on: Callable[[], bool],
-) -> _Measurement:
-    """``samples`` gradients of one estimator, or as many as come before ``go_on``, asked after each, says no."""
-    parameters, slices = _flat(parameter_groups(model))
-    kept, several = _Measurement(samples, slices, chosen.copies), torch.zeros(())
+    rolled: Callable[[int], bool],
+) -> dict[str, _Measurement]:
+    """``samples`` gradients of each of ``family``, which can read the same roll-outs.
 
-    def rolled(chosen: Estimator, sample: int) -> tuple[Rollout, CountTerms]:
+    Or as many as come before ``rolled``, told after each how many roll-outs it took, says no.
+    """
+    parameters, slices = _flat(parameter_groups(model))
+    any_of_them = next(iter(family.values()))
+    copies = any_of_them.copies
+    kept = {name: _Measurement(samples, slices, copies) for name in family}
+    several: dict[str, Tensor] = {}  # sums of an estimator's gradients, where each has several roll-outs
+
+    def roll(chosen: Estimator, sample: int) -> tuple[Rollout, CountTerms]:
         rollout = roll_out(model, canvas, chosen, make_generator("roll-out", sample))
         return rollout, count_terms(rollout, log_p, model.config.model.likelihood_sd)
 
     for sample in range(samples):
         started = time.perf_counter()
-        rollout, terms = rolled(chosen, sample)
-        gradient = _gradient(chosen(rollout, terms, make_generator(name, sample)).loss, parameters)
-        kept.add(gradient, time.perf_counter() - started)
-        if enumerable(chosen):
-            kept.difference.add(_enumerated_bias(chosen, rollout, terms, parameters))
-        elif chosen.copies == 1:
-            kept.difference.add(gradient.sub_(_gradient(-terms.elbo.mean(), parameters)))
-        else:  # the mean of as many gradients as one has copies, less one exact gradient of a single roll-out
-            several = gradient if sample % chosen.copies == 0 else several.add_(gradient)
-            if (sample + 1) % chosen.copies == 0:
-                del rollout, terms  # before the next ones come
-                exact = _gradient(-rolled(Exact(), sample)[1].elbo.mean(), parameters)
-                kept.difference.add(several.div_(chosen.copies).sub_(exact))
-        if not go_on():
+        rollout, terms = roll(any_of_them, sample)
+        rolling = time.perf_counter() - started
+        exact = None
+        for name, chosen in family.items():
+            started = time.perf_counter()
+            gradient = _gradient(chosen(rollout, terms, make_generator(name, sample)).loss, parameters)
+            kept[name].add(gradient, rolling + time.perf_counter() - started)
+            if isinstance(chosen, Exact):
+                exact = gradient
+            if enumerable(chosen):
+                kept[name].difference.add(_enumerated_bias(chosen, rollout, terms, parameters))
+            elif copies > 1:
+                several[name] = gradient if sample % copies == 0 else several[name].add_(gradient)
+            else:
+                exact = _gradient(-terms.elbo.mean(), parameters) if exact is None else exact
+                kept[name].difference.add(gradient.sub_(exact))
+        if several and (sample + 1) % copies == 0:  # the mean of as many as one has roll-outs, against one of one
+            del rollout, terms  # before the next ones come
+            exact = _gradient(-roll(Exact(), sample)[1].elbo.mean(), parameters)
+            for name, total in several.items():
+                kept[name].difference.add(total.div_(copies).sub_(exact))
+        if not rolled(copies):
             break
     return kept
 

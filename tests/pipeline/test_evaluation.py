@@ -188,14 +188,15 @@ def test_the_variance_report_leaves_the_run_as_it_was(finished: Path, tmp_path: 
     assert before == {path: path.read_bytes() for path in (run / "checkpoints").rglob("*") if path.is_file()}
 
 
-def test_a_row_does_not_depend_on_the_others(finished: Path, tmp_path: Path) -> None:
-    """Every estimator there is, measured together and one of them alone: the same figures; each group's add up."""
+def test_a_row_does_not_depend_on_the_others(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every estimator there is, measured together and one of them alone, whose roll-outs nobody shares: the same."""
     import shutil
 
     run = shutil.copytree(finished, tmp_path / "run")
     result = airctl.measure_variance(run, samples=6, batch=2, fit_steps=2, estimators=["all"])
     assert list(result["estimators"]) == list(ESTIMATORS)
-    for name in ("rloo", "vimco"):
+    monkeypatch.setattr("airctl.evaluation.variance.FAMILY", 1)
+    for name in ("rloo", "vimco", "concrete"):
         alone = airctl.measure_variance(run, samples=6, batch=2, fit_steps=2, estimators=[name])
         assert timeless(alone["estimators"][name]) == timeless(result["estimators"][name])
     for row in result["estimators"].values():
@@ -252,6 +253,7 @@ def ctrl_c(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
     heard: list[StopRequest] = []
     monkeypatch.setattr("airctl.evaluation.variance.AT_ONCE", 1)
+    monkeypatch.setattr("airctl.evaluation.variance.FAMILY", 1)
     monkeypatch.setattr("airctl.api.StopRequest", lambda: heard.append(StopRequest()) or heard[-1])
 
     def press() -> None:
@@ -322,11 +324,12 @@ def test_memory_does_not_grow_with_the_samples(finished: Path) -> None:
 
 
 def test_memory_does_not_grow_with_the_estimators(finished: Path) -> None:
-    """All of them hold at most six vectors (56 MB of preset fast) more than one, however many samples there are."""
-    one = max(vectors_held(finished, ["vimco"], 4, at_once=1))
-    assert max(vectors_held(finished, list(ESTIMATORS), 6)) <= one + 6
+    """All of them hold at most twelve vectors (128 MB of preset fast) more than one, however many samples there are."""
+    one = max(vectors_held(finished, ["vimco"], 8, at_once=1))
+    for samples in (4, 12):
+        assert max(vectors_held(finished, list(ESTIMATORS), samples)) <= one + 12
     every = len(ESTIMATORS)
-    assert max(vectors_held(finished, list(ESTIMATORS), 6, at_once=every)) > one + 6, "all at once would be seen"
+    assert max(vectors_held(finished, list(ESTIMATORS), 4, at_once=every)) > one + 12, "all at once would be seen"
 
 
 SAMPLED = {"vimco", "concrete", "rebar", "reweighted-wake-sleep"}  # their means have no closed form
@@ -361,7 +364,7 @@ def test_the_bias_is_that_of_the_enumerated_mean(finished: Path, name: str) -> N
 
 
 def test_what_was_not_reached_is_named(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stopped in the fourth estimator: the first three are whole, the fifth is left out and said to be."""
+    """Exact comes first, then what needs its gradient; stopped in the fourth, the fifth is left out and named."""
     import shutil
 
     run = shutil.copytree(finished, tmp_path / "run")
@@ -375,10 +378,10 @@ def test_what_was_not_reached_is_named(finished: Path, tmp_path: Path, monkeypat
     names = ["rloo", "exact", "score-function", "measure-valued", "rebar"]
     result = airctl.measure_variance(run, samples=6, batch=2, fit_steps=1, estimators=names, on_sample=pressed)
     found = {name: row["samples"] for name, row in result["estimators"].items()}
-    assert found == {"rloo": 6, "exact": 6, "score-function": 6, "measure-valued": 3}
-    assert (result["samples"], result["left_out"]) == (3, ["rebar"])
+    assert found == {"rloo": 6, "exact": 6, "score-function": 3, "rebar": 6}
+    assert (result["samples"], result["left_out"]) == (3, ["measure-valued"])
     assert (
-        "3 gradient samples of 6 asked for (rloo 6, exact 6, score-function 6), none of rebar"
+        "3 gradient samples of 6 asked for (rloo 6, exact 6, rebar 6), none of measure-valued"
         in (run / "variance.md").read_text()
     )
 
