@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from itertools import zip_longest
 
 import torch
 from torch import Tensor, nn
@@ -201,15 +202,18 @@ def measure_variance(
 
 
 def _families(estimators: Mapping[str, Estimator], exact: str) -> list[list[str]]:
-    """Names of estimators that read one roll-out together, the exact one's family first and then the slowest.
+    """Names of estimators that read one roll-out together, in the order in which to start with them.
 
-    Beside the exact estimator come those that are held against its gradient on the same roll-out.
+    Beside the exact estimator come those that are held against its gradient on the same roll-out. Two families with
+    several roll-outs, whose graphs are large, are never started one after the other.
     """
     alike: dict[tuple[int, bool], list[str]] = {}
     for name in sorted(estimators, key=lambda name: (name != exact, enumerable(estimators[name]))):
         alike.setdefault((estimators[name].copies, estimators[name].reparameterised), []).append(name)
     parts = [names[i : i + FAMILY] for names in alike.values() for i in range(0, len(names), FAMILY)]
-    return sorted(parts, key=lambda names: (exact not in names, -estimators[names[0]].copies))
+    large = [names for names in parts if estimators[names[0]].copies > 1]
+    small = [names for names in parts if names not in large]
+    return [names for pair in zip_longest(small, large) for names in pair if names]
 
 
 @contextmanager
