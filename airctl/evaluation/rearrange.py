@@ -6,22 +6,27 @@ network was trained on, so a move can find what one look at the whole scene did 
 or a third digit where training had no more than two. The moves that explain most before any gradient step climb their
 bound (``climb``), and the best of them is where the next round starts. Reversible jumps without the dice: Green 1995.
 
+A model that is asked for more steps than it was trained with is shown more objects than it knows. Then they are not
+doubted, and where a scene is still badly explained the network looks again at samples instead of its posterior means.
+
 R scenes, H hypotheses of each, N objects at most, S sets of objects taken away.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from airctl.evaluation.climb import Hypotheses, climb
-from airctl.model import AIR
+from airctl.model import AIR, Noise
 
-DOUBT = 15.0  # nats that more objects than were found so far must explain beyond what they cost
-STILL_UNEXPLAINED = 0.1  # share of a scene's squared brightness that may be left over
-ROUNDS = 3
+DOUBT = 15.0  # nats that each object more than were found before must explain beyond what it costs
+MEANS, SAMPLES = 3, 3  # rounds in which the network looks at its means, as long as that helps, and then at samples
+STILL_UNEXPLAINED = 0.1  # share of a scene's squared brightness that may be left over in the former
+STILL_BAD = 0.2  # and in the latter
 MOST = 2  # objects that a move takes away, and puts in their place
 CLIMBING = 6  # moves of a round that climb
 CROWD = 8  # objects; of more than these only one is taken away, as there are too many pairs
@@ -31,40 +36,67 @@ PIXELS = 20_000_000  # drawn at once, so that memory depends neither on how many
 def rearrange(
     model: AIR, canvas: Tensor, found: Hypotheses, scores: Tensor, evidence: Tensor
 ) -> tuple[Hypotheses, Tensor]:
-    """Better explanations than ``found`` [R, 1, N] of scenes ``canvas`` [R, D, D], where there are any.
+    """Better explanations than ``found`` of scenes ``canvas`` [R, D, D], where there are any.
 
-    ``scores`` [R, N + 1] are the bounds of the best explanation so far for each count, plus ``evidence`` [R, N + 1];
-    ``found`` has the best of them. Returns both anew.
+    ``found`` [R, N, N] has the best explanation so far by 1, 2 .. N objects, and ``scores`` [R, N + 1] has their
+    bounds (and that of no object) plus ``evidence`` [R, N + 1]. Returns both anew.
     """
-    parts, there, scores = [part.clone() for part in found.parts], found.there.clone(), scores.clone()
-    more = torch.arange(scores.shape[1], device=canvas.device) > scores.argmax(1, keepdim=True)
-    evidence = evidence - DOUBT * more
-    waiting = torch.arange(len(canvas), device=canvas.device)
-    for _ in range(ROUNDS):
-        now = Hypotheses.of((part[waiting] for part in parts), there[waiting])
+    beyond_training = found.there.shape[2] > model.config.model.num_steps
+    parts, there, best = [part.clone() for part in found.parts], found.there.clone(), scores.clone()
+    everyone = waiting = torch.arange(len(canvas), device=canvas.device)
+    for turn in range(MEANS + SAMPLES * beyond_training):
+        if turn == MEANS:
+            waiting = everyone
+        now = _of_count(parts, there, waiting, best[waiting].argmax(1))
         left = canvas[waiting] - drawn(model, now, canvas.shape[-1]).sum(2)[:, 0]
-        ink = canvas[waiting].square().sum((1, 2))
-        waiting = waiting[left.square().sum((1, 2)) > STILL_UNEXPLAINED * ink]
+        enough = STILL_UNEXPLAINED if turn < MEANS else STILL_BAD
+        bad = left.square().sum((1, 2)) > enough * canvas[waiting].square().sum((1, 2))
+        waiting = waiting[bad]
         if not len(waiting):
-            break
+            continue
+        noise = _noise(model, turn - MEANS, canvas.device)
         improved = []
-        a_scene = (MOST + 1) * len(_sets(there[waiting])) * there.shape[2] * canvas[0].numel()
+        a_scene = (MOST + 1) * len(_sets(now.there[bad])) * there.shape[2] * canvas[0].numel()
         for rows in waiting.split(max(1, PIXELS // a_scene)):
-            now = Hypotheses.of((part[rows] for part in parts), there[rows])
-            tried = best_moves(model, canvas[rows], now, evidence[rows])
+            now = _of_count(parts, there, rows, best[rows].argmax(1))
+            tried = best_moves(model, canvas[rows], now, evidence[rows], noise)
             where, what, bounds = climb(model, canvas[rows], tried)
             counts = tried.there.sum(2)  # [R, H]
             reached = bounds + evidence[rows].gather(1, counts)
-            better = reached.amax(1) > scores[rows].amax(1)
-            best = reached.argmax(1)[:, None]
-            scores[rows] = scores[rows].scatter_reduce(1, counts, reached, "amax")
-            won = rows[better]
-            for part, new in zip(parts, (where, what, tried.log_sd_where, tried.log_sd_what), strict=True):
-                part[won] = new[better].take_along_dim(best[better][..., None, None], 1)
-            there[won] = tried.there[better].take_along_dim(best[better][..., None], 1)
-            improved.append(won)
-        waiting = torch.cat(improved)
-    return Hypotheses.of(parts, there), scores
+            before = best[rows]
+            for hypothesis, count in enumerate(counts.unbind(1)):  # of each count the best is kept
+                better = (count > 0) & (reached[:, hypothesis] > best[rows, count])
+                won, slot = rows[better], count[better] - 1
+                new = (where, what, tried.log_sd_where, tried.log_sd_what)
+                for part, values in zip(parts, new, strict=True):
+                    part[won, slot] = values[better, hypothesis]
+                there[won, slot] = tried.there[better, hypothesis]
+                best[won, count[better]] = reached[better, hypothesis]
+            improved.append(rows[best[rows].amax(1) > before.amax(1)])
+        if turn < MEANS:
+            waiting = torch.cat(improved)
+    if not beyond_training:
+        more = torch.arange(scores.shape[1], device=canvas.device) - scores.argmax(1, keepdim=True)
+        best = scores.maximum(best - DOUBT * more.clamp_min(0))
+    return Hypotheses.of(parts, there), best
+
+
+def of_count(found: Hypotheses, counts: Tensor) -> Hypotheses:
+    """Of the explanations by 1, 2 .. N objects in ``found`` [R, N, N] those by ``counts`` [R] of them, [R, 1, N]."""
+    return _of_count(found.parts, found.there, torch.arange(len(counts), device=counts.device), counts)
+
+
+def _of_count(parts: Sequence[Tensor], there: Tensor, rows: Tensor, counts: Tensor) -> Hypotheses:
+    slot = (counts - 1).clamp_min(0)
+    some = (counts > 0)[:, None, None]
+    return Hypotheses.of((part[rows, slot][:, None] for part in parts), there[rows, slot][:, None] & some)
+
+
+def _noise(model: AIR, sample: int, device: torch.device) -> Noise:
+    """For a look at the means if ``sample`` is negative. The same for all scenes: none depends on those beside it."""
+    if sample < 0:
+        return model.mean_noise(1, MOST)
+    return model.noise(1, torch.Generator(device).manual_seed(sample), MOST)
 
 
 def drawn(model: AIR, found: Hypotheses, side: int) -> Tensor:
@@ -74,17 +106,20 @@ def drawn(model: AIR, found: Hypotheses, side: int) -> Tensor:
     return pasted.unflatten(0, found.there.shape[:2]) * found.there[..., None, None]
 
 
-def best_moves(model: AIR, canvas: Tensor, now: Hypotheses, evidence: Tensor) -> Hypotheses:
+def best_moves(model: AIR, canvas: Tensor, now: Hypotheses, evidence: Tensor, noise: Noise) -> Hypotheses:
     """Of the moves from ``now`` [R, 1, N] those with the best bounds before any step, [R, CLIMBING, N]."""
-    tried = moves(model, canvas, now)
+    tried = moves(model, canvas, now, noise)
     bounds = climb(model, canvas, tried, steps=0)[2] + evidence.gather(1, tried.there.sum(2))
     best = bounds.topk(min(CLIMBING, bounds.shape[1]), 1)[1]
     parts = [part.take_along_dim(best[..., None, None], 1) for part in tried.parts]
     return Hypotheses.of(parts, tried.there.take_along_dim(best[..., None], 1))
 
 
-def moves(model: AIR, canvas: Tensor, now: Hypotheses) -> Hypotheses:
-    """All moves from ``now`` [R, 1, N]; one that cannot be made, or changes nothing, has no object."""
+def moves(model: AIR, canvas: Tensor, now: Hypotheses, noise: Noise) -> Hypotheses:
+    """All moves from ``now`` [R, 1, N]; one that cannot be made, or changes nothing, has no object.
+
+    The network looks with ``noise`` of one roll-out of MOST steps.
+    """
     number, device, sets = now.there.shape[2], canvas.device, _sets(now.there)
     kept = torch.ones(len(sets), number, dtype=torch.bool, device=device)
     for row, taken in enumerate(sets):
@@ -93,7 +128,8 @@ def moves(model: AIR, canvas: Tensor, now: Hypotheses) -> Hypotheses:
     keeps = now.there & kept  # [R, S, N]
     rest = canvas[:, None] - (drawn(model, now, canvas.shape[-1]) * keeps[..., None, None]).sum(2)
     with torch.no_grad():
-        noise = model.mean_noise(rest.shape[0] * rest.shape[1], MOST)
+        looks = rest.shape[0] * rest.shape[1]
+        noise = Noise(noise.where.expand(looks, -1, -1), noise.what.expand(looks, -1, -1))
         seen = model(rest.clamp(0, 1).flatten(0, 1), noise)
     new = (seen.z_where, seen.z_what, seen.q_where.scale.log(), seen.q_what.scale.log())
     # The N slots of what was there and the MOST of what is seen: those of a move come first, the others are cut off.

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from airctl.evaluation.climb import Hypotheses, climb
 from airctl.evaluation.counts import rollouts
-from airctl.evaluation.rearrange import rearrange
+from airctl.evaluation.rearrange import of_count, rearrange
 from airctl.model import AIR, Rollout, crop, paste
 from airctl.objectives import CountTerms
 
@@ -57,20 +57,16 @@ def refine(model: AIR, rollout: Rollout, terms: CountTerms) -> tuple[Rollout, Co
         return rollout, terms
     start = hypotheses(model, rollout, rows, terms.log_q[rows].argmax(1))
     where, what, bounds = climb(model, rollout.canvas[rows], start)
-    most, each = rollout.z_where.shape[1], torch.arange(len(rows), device=rows.device)
-    # The split object and the roll-out's own first two compete for the same count.
-    by_count = bounds[:, :most].clone()
-    if most > 1:
-        by_count[:, 1] = by_count[:, 1].maximum(bounds[:, most])
-    scores = torch.cat([terms.log_likelihood[rows, :1], by_count], 1) + terms.log_q[rows]
-    best = scores.argmax(1)
-    split_won = (best == 2) & (bounds[:, most] >= by_count[:, min(1, most - 1)])
-    index = torch.where(split_won, most, (best - 1).clamp_min(0))
-    steps = torch.arange(most, device=rows.device)
-    taken = (steps < best[:, None])[:, None]  # [R, 1, N]
+    most = rollout.z_where.shape[1]
+    index = torch.arange(most, device=rows.device).repeat(len(rows), 1)
+    if most > 1:  # the split object and the roll-out's own first two compete for the same count
+        index[:, 1] = torch.where(bounds[:, most] > bounds[:, 1], most, 1)
+    scores = torch.cat([terms.log_likelihood[rows, :1], bounds.gather(1, index)], 1) + terms.log_q[rows]
     climbed = (where, what, start.log_sd_where, start.log_sd_what)
-    found = Hypotheses.of((part[each, index][:, None] for part in climbed), taken)
+    parts = (part.take_along_dim(index[..., None, None], 1) for part in climbed)
+    found = Hypotheses.of(parts, start.there.take_along_dim(index[..., None], 1))
     found, scores = rearrange(model, rollout.canvas[rows], found, scores, terms.log_q[rows])
+    found = of_count(found, scores.argmax(1))
     log_q = scores.log_softmax(1)
     reached = log_q.flip(1).logcumsumexp(1).flip(1)  # log q(n >= i)
     taken = found.there[:, 0, :, None]  # [R, N, 1]

@@ -10,14 +10,14 @@ import torch
 from airctl.config import Config
 from airctl.evaluation import rearrange as module
 from airctl.evaluation.climb import Hypotheses, climb
-from airctl.evaluation.rearrange import drawn, moves, rearrange
+from airctl.evaluation.rearrange import drawn, moves, of_count, rearrange
 from airctl.model import AIR
 
 Tiny = Callable[..., Config]
 
 
 def explained(config: Config, counts: list[int]) -> tuple[AIR, torch.Tensor, Hypotheses]:
-    """An untrained model, random scenes, and explanations of them by so many of the objects of its roll-out."""
+    """An untrained model, random scenes, and explanations [R, 1, N] of them by so many objects of its roll-out."""
     torch.manual_seed(0)
     model = AIR(config)
     canvas = torch.rand(len(counts), 12, 12).round() * 0.8
@@ -28,17 +28,28 @@ def explained(config: Config, counts: list[int]) -> tuple[AIR, torch.Tensor, Hyp
     return model, canvas, Hypotheses.of((part[:, None] for part in parts), there[:, None])
 
 
-def scored(model: AIR, canvas: torch.Tensor, found: Hypotheses) -> torch.Tensor:
-    """Scores [R, N + 1] that know of these explanations alone."""
-    scores = torch.full((len(canvas), found.there.shape[2] + 1), -torch.inf)
+def known(model: AIR, canvas: torch.Tensor, found: Hypotheses) -> tuple[Hypotheses, torch.Tensor]:
+    """``found`` as the only explanation [R, N, N] that there is, with the scores [R, N + 1] that say so."""
+    number, counts = found.there.shape[2], found.there.sum(2)
+    each = torch.arange(1, number + 1) == counts  # [R, N]
+    by_count = Hypotheses.of(
+        (part.expand(-1, number, -1, -1) for part in found.parts),
+        found.there.expand(-1, number, -1) & each[..., None],
+    )
+    scores = torch.full((len(canvas), number + 1), -torch.inf)
     bounds = climb(model, canvas, found, 0)[2]
-    return scores.scatter(1, found.there.sum(2), bounds.nan_to_num(neginf=-1e4))
+    return by_count, scores.scatter(1, counts, bounds.nan_to_num(neginf=-1e4))
+
+
+def best(found: Hypotheses, scores: torch.Tensor) -> Hypotheses:
+    """The explanation that has the best score."""
+    return of_count(found, scores.argmax(1))
 
 
 def test_the_moves_are_those_that_can_be_made(tiny_config: Tiny) -> None:
     """Up to two away and up to two in their place, no more than N = 3 at the end, and never nothing at all."""
     model, canvas, found = explained(tiny_config(), [0, 1, 2, 3])
-    tried = moves(model, canvas, found)
+    tried = moves(model, canvas, found, model.mean_noise(1, 2))
     made = [sorted(there.sum(1)[there.any(1)].tolist()) for there in tried.there]
     assert made[0] == [1, 2]  # only new ones
     assert made[1] == [1, 2, 2, 3]  # in place of it, or beside it; taking it away leaves nothing to climb
@@ -49,7 +60,7 @@ def test_the_moves_are_those_that_can_be_made(tiny_config: Tiny) -> None:
 def test_a_move_keeps_the_others_as_they_are(tiny_config: Tiny) -> None:
     """With two objects, the only move to three keeps both in their slots; the one that drops the first moves up."""
     model, canvas, found = explained(tiny_config(), [2])
-    tried = moves(model, canvas, found)
+    tried = moves(model, canvas, found, model.mean_noise(1, 2))
     birth = next(h for h in range(tried.there.shape[1]) if tried.there[0, h].sum() == 3)  # taking none comes first
     assert torch.equal(tried.where[0, birth, :2], found.where[0, 0, :2])
     dropped = [h for h in range(tried.there.shape[1]) if tried.there[0, h].tolist() == [True, False, False]]
@@ -57,22 +68,24 @@ def test_a_move_keeps_the_others_as_they_are(tiny_config: Tiny) -> None:
 
 
 def test_it_only_ever_explains_better(tiny_config: Tiny) -> None:
-    """No score falls, the best one rises in these scenes of noise, and ``found`` has as many objects as it says."""
+    """No score falls, the best one rises in these scenes of noise, and there are as many objects as are said."""
     model, canvas, found = explained(tiny_config(), [0, 1, 2, 3])
-    scores, evidence = scored(model, canvas, found), torch.zeros(4, 4)
-    after, risen = rearrange(model, canvas, found, scores, evidence)
+    by_count, scores = known(model, canvas, found)
+    after, risen = rearrange(model, canvas, by_count, scores, torch.zeros(4, 4))
     assert (risen >= scores).all()
     assert (risen.amax(1) > scores.amax(1)).any()
-    assert torch.equal(risen.argmax(1), after.there[:, 0].sum(1))
+    assert torch.equal(risen.argmax(1), best(after, risen).there[:, 0].sum(1))
+    new = torch.where(risen > scores)
+    assert all(after.there[row, count - 1].sum() == count for row, count in zip(*new, strict=True))
 
 
 def test_what_is_explained_is_left_alone(tiny_config: Tiny) -> None:
     """A scene that is exactly what its object draws keeps every bit, whatever happens to the one beside it."""
     model, canvas, found = explained(tiny_config(), [1, 1])
     canvas = torch.stack([drawn(model, found, 12)[0, 0, 0], canvas[1]])
-    scores = scored(model, canvas, found)
-    after, risen = rearrange(model, canvas, found, scores, torch.zeros(2, 4))
-    for old, new in zip((*found.parts, found.there), (*after.parts, after.there), strict=True):
+    by_count, scores = known(model, canvas, found)
+    after, risen = rearrange(model, canvas, by_count, scores, torch.zeros(2, 4))
+    for old, new in zip((*by_count.parts, by_count.there), (*after.parts, after.there), strict=True):
         assert torch.equal(old[0], new[0])
     assert torch.equal(risen[0], scores[0])
     assert not torch.equal(risen[1], scores[1])
@@ -81,28 +94,58 @@ def test_what_is_explained_is_left_alone(tiny_config: Tiny) -> None:
 def test_the_evidence_counts(tiny_config: Tiny) -> None:
     """A count that the first pass rules out is not chosen, however well it would explain the scene."""
     model, canvas, found = explained(tiny_config(), [1, 1])
-    scores, against = scored(model, canvas, found), torch.tensor([0.0, 0.0, -1e6, -1e6]).expand(2, 4)
-    after, _ = rearrange(model, canvas, found, scores, against)
-    assert (after.there[:, 0].sum(1) <= 1).all()
+    against = torch.tensor([0.0, 0.0, -1e6, -1e6]).expand(2, 4)
+    _, risen = rearrange(model, canvas, *known(model, canvas, found), against)
+    assert (risen.argmax(1) <= 1).all()
 
 
 def test_more_objects_must_explain_more(tiny_config: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Doubt decides whether scenes of noise, which nothing explains, get more objects than one."""
+    """Doubt decides whether scenes of noise, which nothing explains, get more objects than one: the more, the more."""
     model, canvas, found = explained(tiny_config(), [1, 1, 1, 1])
-    scores, evidence = scored(model, canvas, found), torch.zeros(4, 4)
-    for doubt, more in ((-1e4, True), (1e4, False)):
+    risen = {}
+    for doubt in (-1e4, 0.0, 1e4):
         monkeypatch.setattr(module, "DOUBT", doubt)
-        after, _ = rearrange(model, canvas, found, scores, evidence)
-        assert ((after.there[:, 0].sum(1) > 1) == more).all()
+        risen[doubt] = rearrange(model, canvas, *known(model, canvas, found), torch.zeros(4, 4))[1][:, 1:]
+    assert (risen[1e4].argmax(1) == 0).all(), "one object"
+    torch.testing.assert_close(risen[-1e4] - risen[0.0], torch.tensor([0.0, 1e4, 2e4]).expand(4, 3))
+
+
+def shorter(model: AIR, config: Config) -> AIR:
+    """The same model, trained with fewer steps."""
+    fewer = AIR(config)
+    fewer.load_state_dict(model.state_dict())
+    return fewer
+
+
+def test_more_steps_than_in_training_expect_more_objects(tiny_config: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks a model of two steps for three is not doubted."""
+    model, canvas, found = explained(tiny_config(), [1, 1, 1, 1])
+    monkeypatch.setattr(module, "DOUBT", 1e4)
+    by_count, scores = known(model, canvas, found)
+    assert (rearrange(model, canvas, by_count, scores, torch.zeros(4, 4))[1].argmax(1) == 1).all()
+    model = shorter(model, tiny_config("model.num_steps=2"))
+    assert (rearrange(model, canvas, by_count, scores, torch.zeros(4, 4))[1].argmax(1) > 1).any()
+
+
+def test_samples_find_what_means_do_not(tiny_config: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They only add to what the means find, and only where more steps are asked for than in training."""
+    model, canvas, found = explained(tiny_config(), [1, 1, 1, 1])
+    for asked, beyond in ((model, False), (shorter(model, tiny_config("model.num_steps=2")), True)):
+        after = {}
+        for samples in (0, 3):
+            monkeypatch.setattr(module, "SAMPLES", samples)
+            after[samples] = rearrange(asked, canvas, *known(asked, canvas, found), torch.zeros(4, 4))[1]
+        assert (after[3] >= after[0]).all()
+        assert bool((after[3].amax(1) > after[0].amax(1)).any()) == beyond
 
 
 def test_scenes_do_not_depend_on_each_other(tiny_config: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     """One at a time gives what all at once give, but for rounding."""
     model, canvas, found = explained(tiny_config(), [0, 1, 2, 3])
-    scores, evidence = scored(model, canvas, found), torch.zeros(4, 4)
-    together = rearrange(model, canvas, found, scores, evidence)
+    by_count, scores = known(model, canvas, found)
+    together = rearrange(model, canvas, by_count, scores, torch.zeros(4, 4))
     monkeypatch.setattr(module, "PIXELS", 1)
-    alone = rearrange(model, canvas, found, scores, evidence)
+    alone = rearrange(model, canvas, by_count, scores, torch.zeros(4, 4))
     assert torch.equal(together[0].there, alone[0].there)
     torch.testing.assert_close(together[1], alone[1], rtol=1e-4, atol=1e-2)
 
@@ -110,4 +153,4 @@ def test_scenes_do_not_depend_on_each_other(tiny_config: Tiny, monkeypatch: pyte
 def test_a_crowd_costs_no_pairs(tiny_config: Tiny) -> None:
     """Nine objects: one away or none, and up to two in its place."""
     model, canvas, found = explained(tiny_config("model.num_steps=9"), [9])
-    assert moves(model, canvas, found).there.shape[1] == (1 + 9) * 3
+    assert moves(model, canvas, found, model.mean_noise(1, 2)).there.shape[1] == (1 + 9) * 3
