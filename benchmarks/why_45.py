@@ -145,10 +145,11 @@ def section(found: dict[str, list[dict[str, Any]]]) -> str:
         reached = ", ".join(str(row["reached"] or "never") for row in rows)
         lines.append([name, ", ".join(f"{final:.1%}" for final in finals), f"{mean(finals):.1%}", reached])
     seeds = sorted({row["seed"] for rows in found.values() for row in rows})
+    named = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
     header = ["trained", "count accuracy of each seed", "mean", f"steps to {LEVEL:.0%}"]
     return "\n".join(
         [
-            f"{STEPS} steps each, seeds {', '.join(map(str, seeds))}, in scenes halved to 25 x 25 pixels, with",
+            f"{STEPS} steps each, {named}, in scenes halved to 25 x 25 pixels, with",
             f"`{' '.join(SETTINGS)}`, the rest as in preset `paper`.",
             "Count accuracy: of 2000 test scenes after the last step, by the inference network alone.",
             "",

@@ -116,7 +116,8 @@ def by_step(checkpoints: list[Mapping[str, Any]]) -> Image.Image:
 def accuracy_curves(panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]]) -> Image.Image:
     """Count accuracy in [0, 1] against what each panel is called, a line a name, from the highest last value down."""
     height = 360
-    picture, draw, font = _canvas(90 + _WIDTH + 220, len(panels) * (height + 90))
+    longest = max(_font().getlength(name) for lines in panels.values() for name in lines)
+    picture, draw, font = _canvas(90 + _WIDTH + 50 + math.ceil(longest), len(panels) * (height + 90))
     for place, (label, lines) in enumerate(panels.items()):
         top, last = _TOP + place * (height + 90), max(x for points in lines.values() for x, _ in points)
         bottom = top + height
@@ -125,7 +126,8 @@ def accuracy_curves(panels: Mapping[str, Mapping[str, Sequence[tuple[float, floa
             draw.line((90, y, 90 + _WIDTH, y), fill=_FAINT)
             draw.text((80, y), f"{share} %", fill=_INK, font=font, anchor="rm")
         for part in range(6):
-            draw.text((90 + _WIDTH * part / 5, bottom + 8), f"{last * part / 5:.3g}", fill=_INK, font=font, anchor="ma")
+            tick = f"{last * part / 5:.0f}" if last >= 1000 else f"{last * part / 5:.3g}"
+            draw.text((90 + _WIDTH * part / 5, bottom + 8), tick, fill=_INK, font=font, anchor="ma")
         draw.text((90 + _WIDTH / 2, bottom + 28), label, fill=_INK, font=font, anchor="ma")
         for index, name in enumerate(sorted(lines, key=lambda name: -lines[name][-1][1])):
             colour, square = _LINES[index % len(_LINES)], index >= len(_LINES)
@@ -139,7 +141,11 @@ def accuracy_curves(panels: Mapping[str, Mapping[str, Sequence[tuple[float, floa
 
 def _canvas(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw, Any]:
     picture = Image.new("RGB", (width, height), _PAPER)
-    return picture, ImageDraw.Draw(picture), ImageFont.load_default(size=13)
+    return picture, ImageDraw.Draw(picture), _font()
+
+
+def _font() -> Any:
+    return ImageFont.load_default(size=13)
 
 
 def _dot(draw: ImageDraw.ImageDraw, x: float, y: float, colour: str, square: bool = False) -> None:
