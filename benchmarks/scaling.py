@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch.utils.flop_counter import FlopCounterMode
@@ -125,6 +126,14 @@ def markdown(result: dict[str, list[dict[str, Any]]], command: str, threads: int
             f"\nExponent between the two largest: {exponent(rows, 'ms'):.2f} (time), "
             f"{exponent(rows, 'gflop'):.2f} (operations).\n"
         )
+        if what == "N":
+            square = np.polyfit([r["size"] for r in rows], [r["gflop"] for r in rows], 2)[0]
+            most = rows[-1]
+            share = square * most["size"] ** 2 / most["gflop"]
+            parts.append(
+                f"Of the operations at N = {most['size']}, {share:.1%} grow with the square of N, the rest linearly:\n"
+                "one product of the N + 1 canvases with themselves gives all their squared errors.\n"
+            )
     return "\n".join(parts)
 
 
