@@ -15,7 +15,6 @@ R scenes, H hypotheses of each, N objects at most, S sets of objects taken away.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -42,12 +41,12 @@ def rearrange(
     bounds (and that of no object) plus ``evidence`` [R, N + 1]. Returns both anew.
     """
     beyond_training = found.there.shape[2] > model.config.model.num_steps
-    parts, there, best = [part.clone() for part in found.parts], found.there.clone(), scores.clone()
+    found, best = Hypotheses.of((part.clone() for part in found.parts), found.there.clone()), scores.clone()
     everyone = waiting = torch.arange(len(canvas), device=canvas.device)
-    for turn in range(MEANS + SAMPLES * beyond_training):
+    for turn in range(MEANS + (SAMPLES if beyond_training else 0)):
         if turn == MEANS:
             waiting = everyone
-        now = _of_count(parts, there, waiting, best[waiting].argmax(1))
+        now = of_count(found, waiting, best[waiting].argmax(1))
         left = canvas[waiting] - drawn(model, now, canvas.shape[-1]).sum(2)[:, 0]
         enough = STILL_UNEXPLAINED if turn < MEANS else STILL_BAD
         bad = left.square().sum((1, 2)) > enough * canvas[waiting].square().sum((1, 2))
@@ -56,40 +55,41 @@ def rearrange(
             continue
         noise = _noise(model, turn - MEANS, canvas.device)
         improved = []
-        a_scene = (MOST + 1) * len(_sets(now.there[bad])) * there.shape[2] * canvas[0].numel()
+        a_scene = (MOST + 1) * len(_sets(now.there[bad])) * found.there.shape[2] * canvas[0].numel()
         for rows in waiting.split(max(1, PIXELS // a_scene)):
-            now = _of_count(parts, there, rows, best[rows].argmax(1))
+            before = best[rows].amax(1)
+            now = of_count(found, rows, best[rows].argmax(1))
             tried = best_moves(model, canvas[rows], now, evidence[rows], noise)
             where, what, bounds = climb(model, canvas[rows], tried)
-            counts = tried.there.sum(2)  # [R, H]
-            reached = bounds + evidence[rows].gather(1, counts)
-            before = best[rows]
-            for hypothesis, count in enumerate(counts.unbind(1)):  # of each count the best is kept
-                better = (count > 0) & (reached[:, hypothesis] > best[rows, count])
-                won, slot = rows[better], count[better] - 1
-                new = (where, what, tried.log_sd_where, tried.log_sd_what)
-                for part, values in zip(parts, new, strict=True):
-                    part[won, slot] = values[better, hypothesis]
-                there[won, slot] = tried.there[better, hypothesis]
-                best[won, count[better]] = reached[better, hypothesis]
-            improved.append(rows[best[rows].amax(1) > before.amax(1)])
+            reached = bounds + evidence[rows].gather(1, tried.there.sum(2))
+            climbed = Hypotheses(where, what, tried.log_sd_where, tried.log_sd_what, tried.there)
+            _keep_best(found, best, rows, climbed, reached)
+            improved.append(rows[best[rows].amax(1) > before])
         if turn < MEANS:
             waiting = torch.cat(improved)
     if not beyond_training:
         more = torch.arange(scores.shape[1], device=canvas.device) - scores.argmax(1, keepdim=True)
         best = scores.maximum(best - DOUBT * more.clamp_min(0))
-    return Hypotheses.of(parts, there), best
+    return found, best
 
 
-def of_count(found: Hypotheses, counts: Tensor) -> Hypotheses:
-    """Of the explanations by 1, 2 .. N objects in ``found`` [R, N, N] those by ``counts`` [R] of them, [R, 1, N]."""
-    return _of_count(found.parts, found.there, torch.arange(len(counts), device=counts.device), counts)
+def _keep_best(found: Hypotheses, best: Tensor, rows: Tensor, tried: Hypotheses, reached: Tensor) -> None:
+    """Put into ``found`` [R, N, N] and ``best`` [R, N + 1] what ``tried`` in scenes ``rows`` reached more with."""
+    for hypothesis, count in enumerate(tried.there.sum(2).unbind(1)):
+        better = (count > 0) & (reached[:, hypothesis] > best[rows, count])
+        won, count = rows[better], count[better]
+        for old, new in zip((*found.parts, found.there), (*tried.parts, tried.there), strict=True):
+            old[won, count - 1] = new[better, hypothesis]
+        best[won, count] = reached[better, hypothesis]
 
 
-def _of_count(parts: Sequence[Tensor], there: Tensor, rows: Tensor, counts: Tensor) -> Hypotheses:
-    slot = (counts - 1).clamp_min(0)
-    some = (counts > 0)[:, None, None]
-    return Hypotheses.of((part[rows, slot][:, None] for part in parts), there[rows, slot][:, None] & some)
+def of_count(found: Hypotheses, rows: Tensor, counts: Tensor) -> Hypotheses:
+    """Of the explanations by 1, 2 .. N objects in ``found`` those of scenes ``rows`` [S] by ``counts`` [S], [S, 1, N].
+
+    By none there is no object.
+    """
+    slot, some = (counts - 1).clamp_min(0), (counts > 0)[:, None, None]
+    return Hypotheses.of((part[rows, slot][:, None] for part in found.parts), found.there[rows, slot][:, None] & some)
 
 
 def _noise(model: AIR, sample: int, device: torch.device) -> Noise:

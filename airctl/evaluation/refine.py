@@ -66,7 +66,7 @@ def refine(model: AIR, rollout: Rollout, terms: CountTerms) -> tuple[Rollout, Co
     parts = (part.take_along_dim(index[..., None, None], 1) for part in climbed)
     found = Hypotheses.of(parts, start.there.take_along_dim(index[..., None], 1))
     found, scores = rearrange(model, rollout.canvas[rows], found, scores, terms.log_q[rows])
-    found = of_count(found, scores.argmax(1))
+    found = of_count(found, torch.arange(len(rows), device=rows.device), scores.argmax(1))
     log_q = scores.log_softmax(1)
     reached = log_q.flip(1).logcumsumexp(1).flip(1)  # log q(n >= i)
     taken = found.there[:, 0, :, None]  # [R, N, 1]

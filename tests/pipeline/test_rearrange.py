@@ -43,7 +43,7 @@ def known(model: AIR, canvas: torch.Tensor, found: Hypotheses) -> tuple[Hypothes
 
 def best(found: Hypotheses, scores: torch.Tensor) -> Hypotheses:
     """The explanation that has the best score."""
-    return of_count(found, scores.argmax(1))
+    return of_count(found, torch.arange(len(scores)), scores.argmax(1))
 
 
 def test_the_moves_are_those_that_can_be_made(tiny_config: Tiny) -> None:
