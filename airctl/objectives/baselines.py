@@ -6,6 +6,8 @@ sends a gradient into the model: they read detached values.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
@@ -13,16 +15,16 @@ from airctl.model import Rollout
 from airctl.model.networks import Cell
 
 
-class Baseline(nn.Module):
+class Baseline(nn.Module, ABC):
     """A prediction of the learning signal; subclasses that learn from what they see override ``observe``."""
 
     def forward(self, rollout: Rollout, counts: Tensor) -> Tensor:
         """Predictions [B, N] for the decisions of sampled ``counts`` [B], in nats."""
         return self.given(self.read(rollout), counts)
 
+    @abstractmethod
     def read(self, rollout: Rollout) -> Tensor:
         """What it makes of the roll-out, whatever the count, [B, N]."""
-        raise NotImplementedError
 
     def given(self, read: Tensor, counts: Tensor) -> Tensor:
         """The predictions [B, N] for sampled ``counts`` [B], from what was ``read``."""

@@ -17,6 +17,7 @@ import shutil
 import struct
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,27 +47,27 @@ KEYS = [
 ]
 
 
-class Parser:
+class Parser(ABC):
     """A reader of files or words, how to make inputs for it, and valid ones to mutate."""
 
     def __init__(self, folder: Path, material: dict[str, Any]) -> None:
         self.folder, self.material = folder, material
         self.start()
 
-    def start(self) -> None:
+    def start(self) -> None:  # noqa: B027 - not all need it
         """Make what ``read`` needs."""
 
+    @abstractmethod
     def strategy(self) -> st.SearchStrategy[Any]:
         """Inputs along the grammar."""
-        raise NotImplementedError
 
+    @abstractmethod
     def mutated(self, draw: random.Random) -> Any:
         """A valid input that has suffered."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, value: Any) -> None:
         """Parse it."""
-        raise NotImplementedError
 
 
 def mutate(content: bytes, draw: random.Random) -> bytes:
