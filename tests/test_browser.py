@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import airctl
 from airctl import config
@@ -213,11 +214,9 @@ def test_several_runs_have_a_column_and_a_button_each(browser: Any, run: Path, t
     assert 0 < len(scenes(browser)) <= all_of_them
 
 
-def test_screenshots(browser: Any, page: Path) -> None:
-    """With AIRCTL_SCREENSHOTS=FOLDER, how the page looks by day, by night and on a phone is kept there."""
-    folder = os.environ.get("AIRCTL_SCREENSHOTS")
-    if not folder:
-        pytest.skip("AIRCTL_SCREENSHOTS names no folder")
+def test_screenshots(browser: Any, page: Path, tmp_path: Path) -> None:
+    """By day, by night and on a phone the page shows something, on the ground it should: kept in AIRCTL_SCREENSHOTS."""
+    folder = os.environ.get("AIRCTL_SCREENSHOTS", tmp_path)
     for name, size, dark, section in (
         ("light", "desktop", False, "body"),
         ("dark", "desktop", True, "#confusion"),
@@ -228,4 +227,9 @@ def test_screenshots(browser: Any, page: Path) -> None:
         height = 1500 if size == "desktop" else 2400
         clip = {"x": 0, "y": top, "width": SIZES[size][0], "height": height, "scale": 1}
         shot = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
-        (Path(folder) / f"report-{name}.png").write_bytes(base64.b64decode(shot["data"]))
+        path = Path(folder) / f"report-{name}.png"
+        path.write_bytes(base64.b64decode(shot["data"]))
+        with Image.open(path) as picture:
+            grey = picture.convert("L")
+        assert len(grey.getcolors()) > 20
+        assert (grey.getpixel((1, 1)) < 128) == dark
