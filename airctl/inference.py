@@ -14,6 +14,7 @@ from PIL import Image
 
 from airctl.api import Loaded, load
 from airctl.evaluation.detection import ink_boxes
+from airctl.evaluation.effort import THOROUGH, USUAL, Effort
 from airctl.evaluation.refine import explanations
 from airctl.files import atomic_path
 from airctl.model import boxes as glimpse_boxes
@@ -66,17 +67,20 @@ def infer(
     dataset: str | None = None,
     checkpoint: str = "last",
     num_steps: int | None = None,
+    thorough: bool = False,
     device: str = "auto",
     out: Path | None = None,
     refuse: Refuse | None = None,
 ) -> Iterator[Found]:
     """Count and find the objects of ``images``: picture files, folders, glob patterns, .npy, .npz or HDF5 stacks.
 
-    ``fitting`` says how a picture becomes the model's canvas; the count is the most probable one, as in ``evaluate``.
+    ``fitting`` says how a picture becomes the model's canvas; the count is the most probable one, as in ``evaluate``,
+    where ``thorough`` is told too.
     Into the folder ``out`` go, for each picture, itself with the boxes, the objects cut out of it, and what the model
     read beside what it drew. A file that cannot be read goes to ``refuse``; without it ``InputFileError`` is raised.
     """
-    return _infer(load(run, checkpoint, device), images, fitting or Fitting(), dataset, num_steps, out, refuse)
+    loaded, effort = load(run, checkpoint, device), THOROUGH if thorough else USUAL
+    return _infer(loaded, images, fitting or Fitting(), dataset, num_steps, effort, out, refuse)
 
 
 def _infer(
@@ -85,12 +89,13 @@ def _infer(
     fitting: Fitting,
     dataset: str | None,
     num_steps: int | None,
+    effort: Effort,
     out: Path | None,
     refuse: Refuse | None,
 ) -> Iterator[Found]:
     number = 0
     for pictures in _batches(read_scenes(images, dataset, refuse)):
-        for found in _found(loaded, pictures, fitting, num_steps):
+        for found in _found(loaded, pictures, fitting, num_steps, effort):
             number += 1
             if out is not None:
                 _draw(found, out, number)
@@ -108,12 +113,14 @@ def _batches(pictures: Iterator[Picture]) -> Iterator[list[Picture]]:
         yield batch
 
 
-def _found(loaded: Loaded, pictures: list[Picture], fitting: Fitting, num_steps: int | None) -> Iterator[Found]:
+def _found(
+    loaded: Loaded, pictures: list[Picture], fitting: Fitting, num_steps: int | None, effort: Effort
+) -> Iterator[Found]:
     side = loaded.config.model.canvas
     fitted = [fit(picture, side, fitting) for picture in pictures]
     canvases = torch.from_numpy(np.stack([f.canvas for f in fitted])).to(loaded.device)
     log_p = loaded.log_p(num_steps)
-    rollout, terms, _ = next(explanations(loaded.model, canvases, log_p))
+    rollout, terms, _ = next(explanations(loaded.model, canvases, log_p, effort))
     counts = terms.log_q.argmax(1)
     drawn = rollout.canvases[torch.arange(len(counts)), counts].cpu().numpy()
     ink, glimpses = ink_boxes(rollout.pasted).double().cpu(), glimpse_boxes(rollout.z_where, side).double().cpu()

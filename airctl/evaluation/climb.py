@@ -48,7 +48,9 @@ class Hypotheses:
         return self.where, self.what, self.log_sd_where, self.log_sd_what
 
 
-def climb(model: AIR, canvas: Tensor, start: Hypotheses, steps: int = STEPS) -> tuple[Tensor, Tensor, Tensor]:
+def climb(
+    model: AIR, canvas: Tensor, start: Hypotheses, steps: int = STEPS, pairs: int = PAIRS
+) -> tuple[Tensor, Tensor, Tensor]:
     """The mean poses and contents of hypotheses about scenes ``canvas`` [R, D, D] after so many steps, and the bounds.
 
     [R, H, N, 3], [R, H, N, C] and, in nats, [R, H].
@@ -79,17 +81,17 @@ def climb(model: AIR, canvas: Tensor, start: Hypotheses, steps: int = STEPS) -> 
         return total
 
     generator = torch.Generator(canvas.device).manual_seed(0)  # fixed: the same picture has the same answer
-    pairs = [model.noise(1, generator, there.shape[2]) for _ in range(PAIRS)]
+    noises = [model.noise(1, generator, there.shape[2]) for _ in range(pairs)]
     rates = (LR_WHERE, LR_WHAT, LR_SD, LR_SD)
     adam = torch.optim.Adam([{"params": [p], "lr": lr} for p, lr in zip(free, rates, strict=True)], betas=(0.8, 0.9))
     with torch.enable_grad():
         for step in range(steps):
-            gradients = torch.autograd.grad(-bound(pairs[step % PAIRS]).sum(), free)
+            gradients = torch.autograd.grad(-bound(noises[step % pairs]).sum(), free)
             for tensor, gradient in zip(free, gradients, strict=True):
                 tensor.grad = gradient  # of these alone: a second look leaves nothing in the model
             adam.step()
     with torch.no_grad():
-        bounds = torch.stack([bound(pair) for pair in pairs]).mean(0)
+        bounds = torch.stack([bound(noise) for noise in noises]).mean(0)
 
     def put(old: Tensor, new: Tensor) -> Tensor:
         return old.masked_scatter(there[..., None], new.detach())

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from airctl.evaluation.effort import USUAL, Effort
 from airctl.evaluation.refine import explanations
 from airctl.model import AIR, Rollout, boxes
 from airctl.objectives import CountTerms
@@ -105,9 +106,9 @@ def found_in(rollout: Rollout, terms: CountTerms, amortised: Tensor) -> Found:
     )
 
 
-def find(model: AIR, images: Tensor, log_p: Tensor) -> Found:
+def find(model: AIR, images: Tensor, log_p: Tensor, effort: Effort = USUAL) -> Found:
     """What the model finds in ``images`` (uint8 [S, D, D]), taking N steps for a count prior ``log_p`` [N + 1]."""
-    parts = [vars(found_in(*parts)) for parts in explanations(model, images, log_p)]
+    parts = [vars(found_in(*parts)) for parts in explanations(model, images, log_p, effort)]
     return Found(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
 

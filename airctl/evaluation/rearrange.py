@@ -3,8 +3,11 @@
 A move takes up to two of the objects away, lets the inference network look at what the others leave of the scene, and
 puts up to two of the objects that it sees there in their place. What is left has few objects, as the scenes that the
 network was trained on, so a move can find what one look at the whole scene did not: the two digits under one glimpse,
-or a third digit where training had no more than two. The moves that explain most before any gradient step climb their
-bound (``climb``), and the best of them is where the next round starts. Reversible jumps without the dice: Green 1995.
+or a third digit where training had no more than two. A thorough search (``Effort``) also puts objects where what is
+left has ink, whatever the network makes of it: of digits that overlap it may see one between them. The moves that
+explain most before any gradient step climb their bound (``climb``), and the best of them is where the next round
+starts. Reversible jumps without the dice: Green 1995; where to put an object: the data-driven proposals of Tu & Zhu
+2002.
 
 A model that is asked for more steps than it was trained with is shown more objects than it knows. Then they are not
 doubted, and where a scene is still badly explained the network looks again at samples instead of its posterior means.
@@ -15,25 +18,27 @@ R scenes, H hypotheses of each, N objects at most, S sets of objects taken away.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from airctl.evaluation.climb import Hypotheses, climb
-from airctl.model import AIR, Noise
+from airctl.evaluation.effort import USUAL, Effort
+from airctl.model import AIR, Noise, crop
 
-DOUBT = 15.0  # nats that each object more than were found before must explain beyond what it costs
 MEANS, SAMPLES = 3, 3  # rounds in which the network looks at its means, as long as that helps, and then at samples
 STILL_UNEXPLAINED = 0.1  # share of a scene's squared brightness that may be left over in the former
 STILL_BAD = 0.2  # and in the latter
 MOST = 2  # objects that a move takes away, and puts in their place
+APART = 0.3  # widths of an object from which on two places are likely to be of two objects
 CLIMBING = 6  # moves of a round that climb
 CROWD = 8  # objects; of more than these only one is taken away, as there are too many pairs
 PIXELS = 20_000_000  # drawn at once, so that memory depends neither on how many scenes there are nor on their size
 
 
 def rearrange(
-    model: AIR, canvas: Tensor, found: Hypotheses, scores: Tensor, evidence: Tensor
+    model: AIR, canvas: Tensor, found: Hypotheses, scores: Tensor, evidence: Tensor, effort: Effort = USUAL
 ) -> tuple[Hypotheses, Tensor]:
     """Better explanations than ``found`` of scenes ``canvas`` [R, D, D], where there are any.
 
@@ -53,13 +58,14 @@ def rearrange(
         waiting = waiting[bad]
         if not len(waiting):
             continue
-        noise = _noise(model, turn - MEANS, canvas.device)
+        noise, places = _noise(model, turn - MEANS, canvas.device), _places(effort.places, turn, canvas.device)
         improved = []
-        a_scene = (MOST + 1) * len(_sets(now.there[bad])) * found.there.shape[2] * canvas[0].numel()
+        looks = (1 + effort.places) * len(_sets(now.there[bad]))
+        a_scene = (MOST + 1) * looks * found.there.shape[2] * canvas[0].numel()
         for rows in waiting.split(max(1, PIXELS // a_scene)):
             before = best[rows].amax(1)
             now = of_count(found, rows, best[rows].argmax(1))
-            tried = best_moves(model, canvas[rows], now, evidence[rows], noise)
+            tried = best_moves(model, canvas[rows], now, evidence[rows], noise, places, effort.pairs)
             where, what, bounds = climb(model, canvas[rows], tried)
             reached = bounds + evidence[rows].gather(1, tried.there.sum(2))
             climbed = Hypotheses(where, what, tried.log_sd_where, tried.log_sd_what, tried.there)
@@ -69,7 +75,7 @@ def rearrange(
             waiting = torch.cat(improved)
     if not beyond_training:
         more = torch.arange(scores.shape[1], device=canvas.device) - scores.argmax(1, keepdim=True)
-        best = scores.maximum(best - DOUBT * more.clamp_min(0))
+        best = scores.maximum(best - effort.doubt * more.clamp_min(0))
     return found, best
 
 
@@ -106,19 +112,26 @@ def drawn(model: AIR, found: Hypotheses, side: int) -> Tensor:
     return pasted.unflatten(0, found.there.shape[:2]) * found.there[..., None, None]
 
 
-def best_moves(model: AIR, canvas: Tensor, now: Hypotheses, evidence: Tensor, noise: Noise) -> Hypotheses:
+def _places(number: int, turn: int, device: torch.device) -> Tensor:
+    """Numbers between 0 and 1 [number, MOST] that choose places, other ones each turn, the same for all scenes."""
+    return torch.rand(number, MOST, generator=torch.Generator(device).manual_seed(turn), device=device)
+
+
+def best_moves(
+    model: AIR, canvas: Tensor, now: Hypotheses, evidence: Tensor, noise: Noise, places: Tensor, pairs: int
+) -> Hypotheses:
     """Of the moves from ``now`` [R, 1, N] those with the best bounds before any step, [R, CLIMBING, N]."""
-    tried = moves(model, canvas, now, noise)
-    bounds = climb(model, canvas, tried, steps=0)[2] + evidence.gather(1, tried.there.sum(2))
+    tried = moves(model, canvas, now, noise, places)
+    bounds = climb(model, canvas, tried, steps=0, pairs=pairs)[2] + evidence.gather(1, tried.there.sum(2))
     best = bounds.topk(min(CLIMBING, bounds.shape[1]), 1)[1]
     parts = [part.take_along_dim(best[..., None, None], 1) for part in tried.parts]
     return Hypotheses.of(parts, tried.there.take_along_dim(best[..., None], 1))
 
 
-def moves(model: AIR, canvas: Tensor, now: Hypotheses, noise: Noise) -> Hypotheses:
+def moves(model: AIR, canvas: Tensor, now: Hypotheses, noise: Noise, places: Tensor) -> Hypotheses:
     """All moves from ``now`` [R, 1, N]; one that cannot be made, or changes nothing, has no object.
 
-    The network looks with ``noise`` of one roll-out of MOST steps.
+    The network looks with ``noise`` of one roll-out of MOST steps, and at the pairs of ``places`` (``_at_ink``).
     """
     number, device, sets = now.there.shape[2], canvas.device, _sets(now.there)
     kept = torch.ones(len(sets), number, dtype=torch.bool, device=device)
@@ -127,29 +140,57 @@ def moves(model: AIR, canvas: Tensor, now: Hypotheses, noise: Noise) -> Hypothes
     possible = (now.there | kept).all(2)  # [R, S] what is taken away is there
     keeps = now.there & kept  # [R, S, N]
     rest = canvas[:, None] - (drawn(model, now, canvas.shape[-1]) * keeps[..., None, None]).sum(2)
+    rest = rest.clamp(0, 1).flatten(0, 1)
     with torch.no_grad():
-        looks = rest.shape[0] * rest.shape[1]
-        noise = Noise(noise.where.expand(looks, -1, -1), noise.what.expand(looks, -1, -1))
-        seen = model(rest.clamp(0, 1).flatten(0, 1), noise)
-    new = (seen.z_where, seen.z_what, seen.q_where.scale.log(), seen.q_what.scale.log())
+        each = Noise(noise.where.expand(len(rest), -1, -1), noise.what.expand(len(rest), -1, -1))
+        rollout = model(rest, each)
+        network = (rollout.z_where, rollout.z_what, rollout.q_where.scale.log(), rollout.q_what.scale.log())
+        seen = [network, *_at_ink(model, rest, network[2], places)]
+    first = torch.arange(len(seen) * len(sets), device=device) < len(sets)  # what needs no look is tried once
+    possible, keeps = possible.repeat(1, len(seen)), keeps.repeat(1, len(seen), 1)  # now S = sets x looks
     # The N slots of what was there and the MOST of what is seen: those of a move come first, the others are cut off.
-    slots = [
-        torch.cat([old.expand(-1, len(sets), -1, -1), part.unflatten(0, rest.shape[:2])], 2)
-        for old, part in zip(now.parts, new, strict=True)
-    ]
+    slots = []
+    for old, *each_look in zip(now.parts, *seen, strict=True):
+        new = torch.cat([look.unflatten(0, (len(canvas), len(sets))) for look in each_look], 1)
+        slots.append(torch.cat([old.expand(-1, len(first), -1, -1), new], 2))
     tried: list[Tensor] = []
-    places: list[Tensor] = []
+    orders: list[Tensor] = []
     for fresh in range(MOST + 1):
         put = torch.arange(MOST, device=device) < fresh
         there = torch.cat([keeps, put.expand(*keeps.shape[:2], -1)], 2)
         fits = possible & (there.sum(2) <= number)
         if fresh == 0:
-            fits = fits & ~kept.all(1)
+            fits = fits & first & ~kept.all(1).repeat(len(seen))
         order = there.int().argsort(dim=2, descending=True, stable=True)[..., :number]
-        places.append(order)
+        orders.append(order)
         tried.append(there.take_along_dim(order, 2) & fits[..., None])
-    parts = [torch.cat([slot.take_along_dim(order[..., None], 2) for order in places], 1) for slot in slots]
+    parts = [torch.cat([slot.take_along_dim(order[..., None], 2) for order in orders], 1) for slot in slots]
     return Hypotheses.of(parts, torch.cat(tried, 1))
+
+
+def _at_ink(model: AIR, rest: Tensor, log_sd_where: Tensor, places: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Two objects for each of ``places`` [P, 2] in ``rest`` [L, D, D]: parameters of q, [L, 2, 3], [L, 2, C] and so on.
+
+    A place is a pixel, the more likely the brighter. The second is away from the first, and what the first object draws
+    is not seen at it.
+    """
+    side, glimpse = rest.shape[-1], model.config.model.glimpse
+    scale = model.prior.where.loc[:1].expand(len(rest), 1)  # [L, 1]
+    line = (torch.arange(side, device=rest.device) * 2 + 1) / side - 1
+    pixels = torch.stack([line.repeat(side), line.repeat_interleave(side)], 1)  # [D * D, 2] (x, y)
+    for numbers in places:
+        left, ink, found = rest, rest.flatten(1), []
+        for number in numbers:
+            brightness = ink.cumsum(1)
+            at = pixels[torch.searchsorted(brightness, number * brightness[:, -1:])[:, 0].clamp_max(side**2 - 1)]
+            where = torch.cat([scale, scale * at], 1)
+            q_what = model.encode(crop(left, where, glimpse))
+            found.append((where, q_what.loc, q_what.scale.log()))
+            left = (left - model.draw(where[:, None], q_what.loc[:, None], side)[1][:, 0]).clamp_min(0)
+            widths = (pixels - at[:, None]).norm(dim=2) * scale / 2
+            ink = ink * (1 - (-0.5 * (widths / APART).square()).exp())
+        z_where, z_what, log_sd_what = (torch.stack(part, 1) for part in zip(*found, strict=True))
+        yield z_where, z_what, log_sd_where, log_sd_what
 
 
 def _sets(there: Tensor) -> list[tuple[int, ...]]:

@@ -19,40 +19,42 @@ from torch import Tensor
 
 from airctl.evaluation.climb import Hypotheses, climb
 from airctl.evaluation.counts import rollouts
+from airctl.evaluation.effort import USUAL, Effort
 from airctl.evaluation.rearrange import of_count, rearrange
 from airctl.model import AIR, Rollout, crop, paste
 from airctl.objectives import CountTerms
 
-UNEXPLAINED = 0.2  # share of a scene's squared brightness that may be left over
 CERTAIN = 0.95  # q(n) of the most probable count from which it is clear
 AROUND = 1.5  # how much larger than its glimpse the neighbourhood of an object is that may be two
 
 
-def explanations(model: AIR, images: Tensor, log_p: Tensor) -> Iterator[tuple[Rollout, CountTerms, Tensor]]:
+def explanations(
+    model: AIR, images: Tensor, log_p: Tensor, effort: Effort = USUAL
+) -> Iterator[tuple[Rollout, CountTerms, Tensor]]:
     """Roll-outs at the posterior means over uint8 ``images`` [S, D, D] in chunks, with the second look where needed.
 
     Third come the counts before it, argmax q(n) [B].
     """
     for rollout, terms in rollouts(model, images, log_p, lambda batch: model.mean_noise(batch, len(log_p) - 1)):
-        yield *refine(model, rollout, terms), terms.log_q.argmax(1)
+        yield *refine(model, rollout, terms, effort), terms.log_q.argmax(1)
 
 
-def badly_explained(rollout: Rollout, terms: CountTerms) -> Tensor:
+def badly_explained(rollout: Rollout, terms: CountTerms, effort: Effort = USUAL) -> Tensor:
     """Which scenes need a second look, bool [B]."""
     best = terms.log_q.argmax(1)
     drawn = rollout.canvases[torch.arange(len(best), device=best.device), best]
     left = (rollout.canvas - drawn).square().sum((1, 2))
     ink = rollout.canvas.square().sum((1, 2))
-    return (left > UNEXPLAINED * ink) | (terms.log_q.amax(1).exp() < CERTAIN)
+    return (left > effort.unexplained * ink) | (terms.log_q.amax(1).exp() < CERTAIN)
 
 
-def refine(model: AIR, rollout: Rollout, terms: CountTerms) -> tuple[Rollout, CountTerms]:
+def refine(model: AIR, rollout: Rollout, terms: CountTerms, effort: Effort = USUAL) -> tuple[Rollout, CountTerms]:
     """The roll-out and its terms with the badly explained scenes looked at again; the others are left as they are.
 
     In the scenes of a second look log_q is the refined posterior over n, and z_where, z_what, objects and pasted are
     those of its most probable count n (beyond step n, of the first pass); the other fields are of the first pass.
     """
-    rows = badly_explained(rollout, terms).nonzero()[:, 0]
+    rows = badly_explained(rollout, terms, effort).nonzero()[:, 0]
     if len(rows) == 0:
         return rollout, terms
     start = hypotheses(model, rollout, rows, terms.log_q[rows].argmax(1))
@@ -65,7 +67,7 @@ def refine(model: AIR, rollout: Rollout, terms: CountTerms) -> tuple[Rollout, Co
     climbed = (where, what, start.log_sd_where, start.log_sd_what)
     parts = (part.take_along_dim(index[..., None, None], 1) for part in climbed)
     found = Hypotheses.of(parts, start.there.take_along_dim(index[..., None], 1))
-    found, scores = rearrange(model, rollout.canvas[rows], found, scores, terms.log_q[rows])
+    found, scores = rearrange(model, rollout.canvas[rows], found, scores, terms.log_q[rows], effort)
     found = of_count(found, torch.arange(len(rows), device=rows.device), scores.argmax(1))
     log_q = scores.log_softmax(1)
     reached = log_q.flip(1).logcumsumexp(1).flip(1)  # log q(n >= i)

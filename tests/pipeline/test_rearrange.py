@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,10 +11,12 @@ import torch
 from airctl.config import Config
 from airctl.evaluation import rearrange as module
 from airctl.evaluation.climb import Hypotheses, climb
+from airctl.evaluation.effort import THOROUGH, USUAL, Effort
 from airctl.evaluation.rearrange import drawn, moves, of_count, rearrange
 from airctl.model import AIR
 
 Tiny = Callable[..., Config]
+NOWHERE = torch.empty(0, 2)  # no place but those that the network sees
 
 
 def explained(config: Config, counts: list[int]) -> tuple[AIR, torch.Tensor, Hypotheses]:
@@ -49,7 +52,7 @@ def best(found: Hypotheses, scores: torch.Tensor) -> Hypotheses:
 def test_the_moves_are_those_that_can_be_made(tiny_config: Tiny) -> None:
     """Up to two away and up to two in their place, no more than N = 3 at the end, and never nothing at all."""
     model, canvas, found = explained(tiny_config(), [0, 1, 2, 3])
-    tried = moves(model, canvas, found, model.mean_noise(1, 2))
+    tried = moves(model, canvas, found, model.mean_noise(1, 2), NOWHERE)
     made = [sorted(there.sum(1)[there.any(1)].tolist()) for there in tried.there]
     assert made[0] == [1, 2]  # only new ones
     assert made[1] == [1, 2, 2, 3]  # in place of it, or beside it; taking it away leaves nothing to climb
@@ -57,10 +60,33 @@ def test_the_moves_are_those_that_can_be_made(tiny_config: Tiny) -> None:
     assert made[3] == [1, 1, 1, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3]
 
 
+def test_places_are_tried_beside_what_the_network_sees(tiny_config: Tiny) -> None:
+    """Two places make two more pairs for each set of objects taken away; the network's own moves stay as they were."""
+    model, canvas, found = explained(tiny_config(), [2])
+    own = moves(model, canvas, found, model.mean_noise(1, 2), NOWHERE)
+    more = moves(model, canvas, found, model.mean_noise(1, 2), torch.rand(2, 2))
+    made = lambda tried: {tuple(tried.where[0, h, t].flatten().tolist()) for h, t in enumerate(tried.there[0])}  # noqa: E731
+    assert made(own) < made(more)
+    assert int(more.there.any(2).sum()) == 9 + 2 * (3 * 2 + 1)  # one or two new ones; beside both there is room for one
+
+
+def test_a_place_has_ink_and_the_second_is_away_from_the_first(tiny_config: Tiny) -> None:
+    """In a scene of two bright pixels each pair of places is those two, in either order, whatever the numbers."""
+    model = AIR(tiny_config("model.decoder_bias=-50"))  # it draws nothing
+    rest = torch.zeros(1, 12, 12)
+    rest[0, 2, 3] = rest[0, 9, 8] = 1.0
+    numbers = torch.rand(20, 2)
+    centres = {
+        tuple(((where[0, :, 1:] / where[0, :, :1] + 1) * 6 - 0.5).round().int().flatten().tolist())
+        for where, *_ in module._at_ink(model, rest, torch.zeros(1, 2, 3), numbers)
+    }
+    assert centres == {(3, 2, 8, 9), (8, 9, 3, 2)}
+
+
 def test_a_move_keeps_the_others_as_they_are(tiny_config: Tiny) -> None:
     """With two objects, the only move to three keeps both in their slots; the one that drops the first moves up."""
     model, canvas, found = explained(tiny_config(), [2])
-    tried = moves(model, canvas, found, model.mean_noise(1, 2))
+    tried = moves(model, canvas, found, model.mean_noise(1, 2), NOWHERE)
     birth = next(h for h in range(tried.there.shape[1]) if tried.there[0, h].sum() == 3)  # taking none comes first
     assert torch.equal(tried.where[0, birth, :2], found.where[0, 0, :2])
     dropped = [h for h in range(tried.there.shape[1]) if tried.there[0, h].tolist() == [True, False, False]]
@@ -99,13 +125,13 @@ def test_the_evidence_counts(tiny_config: Tiny) -> None:
     assert (risen.argmax(1) <= 1).all()
 
 
-def test_more_objects_must_explain_more(tiny_config: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_objects_must_explain_more(tiny_config: Tiny) -> None:
     """Doubt decides whether scenes of noise, which nothing explains, get more objects than one: the more, the more."""
     model, canvas, found = explained(tiny_config(), [1, 1, 1, 1])
     risen = {}
     for doubt in (-1e4, 0.0, 1e4):
-        monkeypatch.setattr(module, "DOUBT", doubt)
-        risen[doubt] = rearrange(model, canvas, *known(model, canvas, found), torch.zeros(4, 4))[1][:, 1:]
+        effort = replace(USUAL, doubt=doubt)
+        risen[doubt] = rearrange(model, canvas, *known(model, canvas, found), torch.zeros(4, 4), effort)[1][:, 1:]
     assert (risen[1e4].argmax(1) == 0).all(), "one object"
     torch.testing.assert_close(risen[-1e4] - risen[0.0], torch.tensor([0.0, 1e4, 2e4]).expand(4, 3))
 
@@ -117,14 +143,14 @@ def shorter(model: AIR, config: Config) -> AIR:
     return fewer
 
 
-def test_more_steps_than_in_training_expect_more_objects(tiny_config: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_steps_than_in_training_expect_more_objects(tiny_config: Tiny) -> None:
     """Who asks a model of two steps for three is not doubted."""
     model, canvas, found = explained(tiny_config(), [1, 1, 1, 1])
-    monkeypatch.setattr(module, "DOUBT", 1e4)
+    sceptic = replace(USUAL, doubt=1e4)
     by_count, scores = known(model, canvas, found)
-    assert (rearrange(model, canvas, by_count, scores, torch.zeros(4, 4))[1].argmax(1) == 1).all()
+    assert (rearrange(model, canvas, by_count, scores, torch.zeros(4, 4), sceptic)[1].argmax(1) == 1).all()
     model = shorter(model, tiny_config("model.num_steps=2"))
-    assert (rearrange(model, canvas, by_count, scores, torch.zeros(4, 4))[1].argmax(1) > 1).any()
+    assert (rearrange(model, canvas, by_count, scores, torch.zeros(4, 4), sceptic)[1].argmax(1) > 1).any()
 
 
 def test_samples_find_what_means_do_not(tiny_config: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,13 +165,14 @@ def test_samples_find_what_means_do_not(tiny_config: Tiny, monkeypatch: pytest.M
         assert bool((after[3].amax(1) > after[0].amax(1)).any()) == beyond
 
 
-def test_scenes_do_not_depend_on_each_other(tiny_config: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("effort", [USUAL, THOROUGH])
+def test_scenes_do_not_depend_on_each_other(tiny_config: Tiny, monkeypatch: pytest.MonkeyPatch, effort: Effort) -> None:
     """One at a time gives what all at once give, but for rounding."""
     model, canvas, found = explained(tiny_config(), [0, 1, 2, 3])
     by_count, scores = known(model, canvas, found)
-    together = rearrange(model, canvas, by_count, scores, torch.zeros(4, 4))
+    together = rearrange(model, canvas, by_count, scores, torch.zeros(4, 4), effort)
     monkeypatch.setattr(module, "PIXELS", 1)
-    alone = rearrange(model, canvas, by_count, scores, torch.zeros(4, 4))
+    alone = rearrange(model, canvas, by_count, scores, torch.zeros(4, 4), effort)
     assert torch.equal(together[0].there, alone[0].there)
     torch.testing.assert_close(together[1], alone[1], rtol=1e-4, atol=1e-2)
 
@@ -153,4 +180,4 @@ def test_scenes_do_not_depend_on_each_other(tiny_config: Tiny, monkeypatch: pyte
 def test_a_crowd_costs_no_pairs(tiny_config: Tiny) -> None:
     """Nine objects: one away or none, and up to two in its place."""
     model, canvas, found = explained(tiny_config("model.num_steps=9"), [9])
-    assert moves(model, canvas, found, model.mean_noise(1, 2)).there.shape[1] == (1 + 9) * 3
+    assert moves(model, canvas, found, model.mean_noise(1, 2), NOWHERE).there.shape[1] == (1 + 9) * 3
