@@ -15,7 +15,7 @@ from airctl.config import Config
 from airctl.errors import ConfigError
 from airctl.evaluation import evaluate_boxes, evaluate_counts, find, fit_baselines, outcomes, shares
 from airctl.evaluation import measure_variance as measure
-from airctl.evaluation.effort import THOROUGH, USUAL
+from airctl.evaluation.effort import CROWDED, USUAL
 from airctl.evaluation.refine import explanations
 from airctl.evaluation.variance import parameter_groups
 from airctl.files import atomic_path, write_text
@@ -78,7 +78,7 @@ def evaluate(
     split: str = "test",
     checkpoint: str = "last",
     num_steps: int | None = None,
-    thorough: bool = False,
+    crowded: bool = False,
     min_accuracy: float = 0.0,
     seed: int = 0,
     device: str = "auto",
@@ -87,18 +87,18 @@ def evaluate(
 
     From the same pass come gallery.json (scenes of every outcome) and pictures in figures/.
 
-    ``num_steps`` lets the model take more steps than in training; ``thorough`` looks longer at scenes where objects may
-    overlap; ``accurate_enough`` of the result tells whether ``min_accuracy`` was reached.
+    ``num_steps`` lets the model take more steps than in training; ``crowded`` looks longer and doubts less, for scenes
+    of three objects or more that overlap; ``accurate_enough`` of the result tells whether ``min_accuracy`` was reached.
     """
     loaded = load(run, checkpoint, device)
     path, images, true = _scenes_for(loaded, data, split)
     model, log_p = loaded.model, loaded.log_p(num_steps)
-    found = find(model, images, log_p, THOROUGH if thorough else USUAL)
+    found = find(model, images, log_p, CROWDED if crowded else USUAL)
     noise = generator(seed, "evaluate", 0, loaded.device)
     report = evaluate_counts(model, images, found.counts, found.amortised, true.counts, log_p, noise)
     named = outcomes(found, true.images, true.boxes)
     result = {"run": str(run), "data": str(path), "split": split, "step": loaded.step, "seed": seed}
-    result |= {"num_steps": len(log_p) - 1, "thorough": thorough, **asdict(report)}
+    result |= {"num_steps": len(log_p) - 1, "crowded": crowded, **asdict(report)}
     result |= {**asdict(evaluate_boxes(found, true.boxes)), "outcomes": shares(named)}
     result["accurate_enough"] = report.count_accuracy >= min_accuracy
     gallery = make_gallery(model, found, true, named, log_p, generator(seed, "gallery", 0, loaded.device))

@@ -14,7 +14,7 @@ from PIL import Image
 
 from airctl.api import Loaded, load
 from airctl.evaluation.detection import ink_boxes
-from airctl.evaluation.effort import THOROUGH, USUAL, Effort
+from airctl.evaluation.effort import CROWDED, USUAL, Effort
 from airctl.evaluation.refine import explanations
 from airctl.files import atomic_path
 from airctl.model import boxes as glimpse_boxes
@@ -67,7 +67,7 @@ def infer(
     dataset: str | None = None,
     checkpoint: str = "last",
     num_steps: int | None = None,
-    thorough: bool = False,
+    crowded: bool = False,
     device: str = "auto",
     out: Path | None = None,
     refuse: Refuse | None = None,
@@ -75,11 +75,11 @@ def infer(
     """Count and find the objects of ``images``: picture files, folders, glob patterns, .npy, .npz or HDF5 stacks.
 
     ``fitting`` says how a picture becomes the model's canvas; the count is the most probable one, as in ``evaluate``,
-    where ``thorough`` is told too.
+    where ``crowded`` is told too.
     Into the folder ``out`` go, for each picture, itself with the boxes, the objects cut out of it, and what the model
     read beside what it drew. A file that cannot be read goes to ``refuse``; without it ``InputFileError`` is raised.
     """
-    loaded, effort = load(run, checkpoint, device), THOROUGH if thorough else USUAL
+    loaded, effort = load(run, checkpoint, device), CROWDED if crowded else USUAL
     return _infer(loaded, images, fitting or Fitting(), dataset, num_steps, effort, out, refuse)
 
 

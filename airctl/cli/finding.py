@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from airctl.cli.shell import CHECKPOINT, DEVICE, FILE, THOROUGH, Word, airctl, shown, warn
+from airctl.cli.shell import CHECKPOINT, DEVICE, FILE, CROWDED, Word, airctl, shown, warn
 
 
 @airctl.command(short_help="Counts, boxes and crops for your own pictures.")
@@ -24,14 +24,14 @@ from airctl.cli.shell import CHECKPOINT, DEVICE, FILE, THOROUGH, Word, airctl, s
 @click.option("--resample", type=Word("area", "lanczos", "nearest"), default="area", show_default=True)
 @click.option("--dataset", default=None, help="Array of an .npz or HDF5 file; images, or test/images, by default.")
 @click.option("--num-steps", type=click.IntRange(1, 64), default=None, help="Steps to take; as in training by default.")
-@THOROUGH
+@CROWDED
 @CHECKPOINT
 @DEVICE
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a picture on stdout.")
 @click.pass_context
 def infer(
     ctx: click.Context, run: Path, images: tuple[str, ...], out: Path | None, dataset: str | None,
-    num_steps: int | None, thorough: bool, checkpoint: str, device: str, as_json: bool, **how: Any,
+    num_steps: int | None, crowded: bool, checkpoint: str, device: str, as_json: bool, **how: Any,
 ) -> None:  # fmt: skip
     """Find and count the objects of your own pictures: files, folders, patterns, or .npy, .npz and HDF5 stacks.
 
@@ -56,7 +56,7 @@ def infer(
     rows = []
     for found in inference.infer(
         run, images, fitting=scenes.Fitting(**how), dataset=dataset, checkpoint=checkpoint, num_steps=num_steps,
-        thorough=thorough, device=device, out=out, refuse=refuse,
+        crowded=crowded, device=device, out=out, refuse=refuse,
     ):  # fmt: skip
         if as_json:
             click.echo(json.dumps(found.as_json()))

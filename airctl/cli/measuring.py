@@ -10,7 +10,7 @@ import click
 from tqdm import tqdm
 
 from airctl import errors
-from airctl.cli.shell import CHECKPOINT, DEVICE, FILE, JSON, SEED, THOROUGH, Word, airctl, echo, say, words
+from airctl.cli.shell import CHECKPOINT, DEVICE, FILE, JSON, SEED, CROWDED, Word, airctl, echo, say, words
 
 
 @airctl.command("eval", short_help="Count accuracy and confusion matrix of a run.")
@@ -19,7 +19,7 @@ from airctl.cli.shell import CHECKPOINT, DEVICE, FILE, JSON, SEED, THOROUGH, Wor
 @click.option("--split", type=Word("test", "train"), default="test", show_default=True)
 @click.option("--num-steps", type=click.IntRange(1, 64), default=None, help="Steps to take; as in training by default.")
 @click.option("--min-accuracy", type=click.FloatRange(0, 1), default=0.0, help="Exit with 7 below this accuracy.")
-@THOROUGH
+@CROWDED
 @CHECKPOINT
 @SEED
 @DEVICE

@@ -57,7 +57,7 @@ FILE = FileName(path_type=Path)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 DEVICE = click.option("--device", type=Word("auto", "cpu", "cuda"), default="auto", show_default=True)
 CHECKPOINT = click.option("--checkpoint", default="last", show_default=True, help="last, best or a step.")
-THOROUGH = click.option("--thorough", is_flag=True, help="Look longer where objects may overlap; several times slower.")
+CROWDED = click.option("--crowded", is_flag=True, help="Look longer, for three or more objects that overlap.")
 SEED = click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of the noise.")
 
 

@@ -3,7 +3,7 @@
 A move takes up to two of the objects away, lets the inference network look at what the others leave of the scene, and
 puts up to two of the objects that it sees there in their place. What is left has few objects, as the scenes that the
 network was trained on, so a move can find what one look at the whole scene did not: the two digits under one glimpse,
-or a third digit where training had no more than two. A thorough search (``Effort``) also puts objects where what is
+or a third digit where training had no more than two. In crowded scenes (``CROWDED``) objects are also put where what is
 left has ink, whatever the network makes of it: of digits that overlap it may see one between them. The moves that
 explain most before any gradient step climb their bound (``climb``), and the best of them is where the next round
 starts. Reversible jumps without the dice: Green 1995; where to put an object: the data-driven proposals of Tu & Zhu

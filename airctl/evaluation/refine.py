@@ -63,11 +63,12 @@ def refine(model: AIR, rollout: Rollout, terms: CountTerms, effort: Effort = USU
     index = torch.arange(most, device=rows.device).repeat(len(rows), 1)
     if most > 1:  # the split object and the roll-out's own first two compete for the same count
         index[:, 1] = torch.where(bounds[:, most] > bounds[:, 1], most, 1)
-    scores = torch.cat([terms.log_likelihood[rows, :1], bounds.gather(1, index)], 1) + terms.log_q[rows]
+    evidence = effort.trust * terms.log_q[rows]
+    scores = torch.cat([terms.log_likelihood[rows, :1], bounds.gather(1, index)], 1) + evidence
     climbed = (where, what, start.log_sd_where, start.log_sd_what)
     parts = (part.take_along_dim(index[..., None, None], 1) for part in climbed)
     found = Hypotheses.of(parts, start.there.take_along_dim(index[..., None], 1))
-    found, scores = rearrange(model, rollout.canvas[rows], found, scores, terms.log_q[rows], effort)
+    found, scores = rearrange(model, rollout.canvas[rows], found, scores, evidence, effort)
     found = of_count(found, torch.arange(len(rows), device=rows.device), scores.argmax(1))
     log_q = scores.log_softmax(1)
     reached = log_q.flip(1).logcumsumexp(1).flip(1)  # log q(n >= i)

@@ -10,7 +10,7 @@ import torch
 
 import airctl
 from airctl.evaluation import find
-from airctl.evaluation.effort import THOROUGH, USUAL
+from airctl.evaluation.effort import CROWDED, USUAL
 from airctl.reporting import count_table
 from airctl.scenes import read_split
 
@@ -34,13 +34,13 @@ def test_more_steps_than_in_training_widen_the_matrix(finished: Path, tmp_path: 
     assert len(result["confusion"]) == 6
 
 
-def test_a_thorough_look_is_said(finished: Path, data: Path, tmp_path: Path) -> None:
+def test_the_look_at_crowded_scenes_is_said(finished: Path, data: Path, tmp_path: Path) -> None:
     """What is found is what the search finds that tries harder, and the result tells that it did."""
     folder = shutil.copytree(finished, tmp_path / "run")
-    run, result = airctl.load(folder), airctl.evaluate(folder, thorough=True)
+    run, result = airctl.load(folder), airctl.evaluate(folder, crowded=True)
     true = read_split(data, "test")
     images = torch.from_numpy(true.images)
-    counts = {effort: find(run.model, images, run.log_p(), effort).counts for effort in (USUAL, THOROUGH)}
-    assert result["thorough"]
-    assert result["count_accuracy"] == pytest.approx((counts[THOROUGH] == true.counts).mean())
-    assert (counts[THOROUGH] != counts[USUAL]).any()
+    counts = {effort: find(run.model, images, run.log_p(), effort).counts for effort in (USUAL, CROWDED)}
+    assert result["crowded"]
+    assert result["count_accuracy"] == pytest.approx((counts[CROWDED] == true.counts).mean())
+    assert (counts[CROWDED] != counts[USUAL]).any()

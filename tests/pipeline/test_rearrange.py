@@ -11,7 +11,7 @@ import torch
 from airctl.config import Config
 from airctl.evaluation import rearrange as module
 from airctl.evaluation.climb import Hypotheses, climb
-from airctl.evaluation.effort import THOROUGH, USUAL, Effort
+from airctl.evaluation.effort import CROWDED, USUAL, Effort
 from airctl.evaluation.rearrange import drawn, moves, of_count, rearrange
 from airctl.model import AIR
 
@@ -165,7 +165,7 @@ def test_samples_find_what_means_do_not(tiny_config: Tiny, monkeypatch: pytest.M
         assert bool((after[3].amax(1) > after[0].amax(1)).any()) == beyond
 
 
-@pytest.mark.parametrize("effort", [USUAL, THOROUGH])
+@pytest.mark.parametrize("effort", [USUAL, CROWDED])
 def test_scenes_do_not_depend_on_each_other(tiny_config: Tiny, monkeypatch: pytest.MonkeyPatch, effort: Effort) -> None:
     """One at a time gives what all at once give, but for rounding."""
     model, canvas, found = explained(tiny_config(), [0, 1, 2, 3])
