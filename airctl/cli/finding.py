@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from airctl.cli.shell import CHECKPOINT, DEVICE, FILE, CROWDED, Word, airctl, shown, warn
+from airctl.cli.shell import CHECKPOINT, CROWDED, DEVICE, FILE, Word, airctl, shown, warn
 
 
 @airctl.command(short_help="Counts, boxes and crops for your own pictures.")

@@ -10,7 +10,7 @@ import click
 from tqdm import tqdm
 
 from airctl import errors
-from airctl.cli.shell import CHECKPOINT, DEVICE, FILE, JSON, SEED, CROWDED, Word, airctl, echo, say, words
+from airctl.cli.shell import CHECKPOINT, CROWDED, DEVICE, FILE, JSON, SEED, Word, airctl, echo, say, words
 
 
 @airctl.command("eval", short_help="Count accuracy and confusion matrix of a run.")
