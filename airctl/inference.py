@@ -75,9 +75,9 @@ def infer(
     """Count and find the objects of ``images``: picture files, folders, glob patterns, .npy, .npz or HDF5 stacks.
 
     ``fitting`` says how a picture becomes the model's canvas; the count is the most probable one, as in ``evaluate``,
-    where ``crowded`` is told too.
-    Into the folder ``out`` go, for each picture, itself with the boxes, the objects cut out of it, and what the model
-    read beside what it drew. A file that cannot be read goes to ``refuse``; without it ``InputFileError`` is raised.
+    and ``crowded`` means what it does there. Into the folder ``out`` go, for each picture, itself with the boxes, the
+    objects cut out of it, and what the model read beside what it drew. A file that cannot be read goes to ``refuse``;
+    without it ``InputFileError`` is raised.
     """
     loaded, effort = load(run, checkpoint, device), CROWDED if crowded else USUAL
     return _infer(loaded, images, fitting or Fitting(), dataset, num_steps, effort, out, refuse)

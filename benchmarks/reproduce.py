@@ -213,7 +213,8 @@ def main() -> None:
     head = [
         "# Results",
         "",
-        "Made by `make reproduce`. Held-out scenes are the 10 000 of the test split, of digits never seen in training.",
+        "Made by `make reproduce`. Held-out scenes are the 10 000 of the test split (1 000 where the title says",
+        "so), of digits never seen in training.",
         "Test accuracy is that of the most probable count after the second look; the first pass is q(n) alone, as",
         "other systems report it.",
         "",

@@ -176,8 +176,7 @@ def _at_ink(model: AIR, rest: Tensor, log_sd_where: Tensor, places: Tensor) -> I
     """
     side, glimpse = rest.shape[-1], model.config.model.glimpse
     scale = model.prior.where.loc[:1].expand(len(rest), 1)  # [L, 1]
-    line = (torch.arange(side, device=rest.device) * 2 + 1) / side - 1
-    pixels = torch.stack([line.repeat(side), line.repeat_interleave(side)], 1)  # [D * D, 2] (x, y)
+    pixels = pixel_places(side, rest.device)
     for numbers in places:
         left, ink, found = rest, rest.flatten(1), []
         for number in numbers:
@@ -191,6 +190,12 @@ def _at_ink(model: AIR, rest: Tensor, log_sd_where: Tensor, places: Tensor) -> I
             ink = ink * (1 - (-0.5 * (widths / APART).square()).exp())
         z_where, z_what, log_sd_what = (torch.stack(part, 1) for part in zip(*found, strict=True))
         yield z_where, z_what, log_sd_where, log_sd_what
+
+
+def pixel_places(side: int, device: torch.device) -> Tensor:
+    """The centre (x, y) of each pixel between -1 and 1, row by row, [D * D, 2]."""
+    line = (torch.arange(side, device=device) * 2 + 1) / side - 1
+    return torch.stack([line.repeat(side), line.repeat_interleave(side)], 1)
 
 
 def _sets(there: Tensor) -> list[tuple[int, ...]]:

@@ -20,7 +20,7 @@ from torch import Tensor
 from airctl.evaluation.climb import Hypotheses, climb
 from airctl.evaluation.counts import rollouts
 from airctl.evaluation.effort import USUAL, Effort
-from airctl.evaluation.rearrange import of_count, rearrange
+from airctl.evaluation.rearrange import of_count, pixel_places, rearrange
 from airctl.model import AIR, Rollout, crop, paste
 from airctl.objectives import CountTerms
 
@@ -133,8 +133,7 @@ def _halves(model: AIR, rollout: Rollout, rows: Tensor) -> Iterator[tuple[Tensor
     near = paste(torch.ones_like(canvas[:, :2, :2]), rollout.z_where[rows, 0] / AROUND, side)
     ink = canvas * near
     ink = ink / ink.sum((1, 2), keepdim=True).clamp_min(1e-6)
-    line = (torch.arange(side, device=rows.device) * 2 + 1) / side - 1
-    places = torch.stack([line.repeat(side), line.repeat_interleave(side)], 1)  # [D * D, 2] (x, y) of each pixel
+    places = pixel_places(side, rows.device)
     mean = ink.flatten(1) @ places  # [R, 2]
     off = places - mean[:, None]
     covariance = (off * ink.flatten(1)[..., None]).transpose(1, 2) @ off

@@ -14,6 +14,7 @@ from pipeline.test_cli import airctl, run  # noqa: F401  # a fixture
 
 import airctl as library
 from airctl.evaluation import find
+from airctl.evaluation.effort import CROWDED
 from airctl.inference import infer
 from airctl.scenes import read_split
 from airctl.training import checkpoint
@@ -39,6 +40,14 @@ def undecided(finished: Path, data: Path, tmp_path_factory: pytest.TempPathFacto
 def eval_counts(folder: Path, images: np.ndarray) -> list[int]:
     loaded = library.load(folder)
     return find(loaded.model, torch.from_numpy(images), loaded.log_p()).counts.tolist()
+
+
+def test_crowded_pictures_are_counted_as_eval_counts_them(undecided: Path, data: Path) -> None:
+    """The longer look reaches people's own pictures, and finds something else in some of them."""
+    images, loaded = torch.from_numpy(read_split(data, "test").images), library.load(undecided)
+    wanted = find(loaded.model, images, loaded.log_p(), CROWDED).counts.tolist()
+    assert wanted != eval_counts(undecided, images.numpy())
+    assert [found.count for found in infer(undecided, [data], crowded=True)] == wanted
 
 
 def save(folder: Path, images: np.ndarray) -> Path:
