@@ -127,13 +127,10 @@ def markdown(result: dict[str, list[dict[str, Any]]], command: str, threads: int
             f"{exponent(rows, 'gflop'):.2f} (operations).\n"
         )
         if what == "N":
-            square = np.polyfit([r["size"] for r in rows], [r["gflop"] for r in rows], 2)[0]
-            most = rows[-1]
-            share = square * most["size"] ** 2 / most["gflop"]
-            parts.append(
-                f"Of the operations at N = {most['size']}, {share:.1%} grow with the square of N, the rest linearly:\n"
-                "one product of the N + 1 canvases with themselves gives all their squared errors.\n"
-            )
+            sizes, gflop = np.array([[r["size"], r["gflop"]] for r in rows]).T
+            line = np.polyval(np.polyfit(sizes, gflop, 1), sizes)
+            worst = float(abs(line / gflop - 1).max())
+            parts.append(f"The operations lie on a straight line in N, the farthest {worst:.2%} from it.\n")
     return "\n".join(parts)
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
 from airctl.model import AIR, Noise, paste
-from airctl.objectives.terms import Likelihood
+from airctl.objectives.terms import log_density
 
 STEPS = 20
 LR_WHERE, LR_WHAT, LR_SD = 0.1, 0.2, 0.3  # of Adam; in units of z_where, z_what and the logarithm of their sd
@@ -77,7 +77,7 @@ def climb(
             z_what = q_what.loc + sign * q_what.scale * noise.what[0, index]
             drawn = paste(model.decoder(z_what), z_where, canvas.shape[-1]).flatten(1)
             squares = (canvas.flatten(1)[:, None] - sums(drawn)).square().sum(2)
-            total = total + 0.5 * Likelihood.density(squares, canvas[0].numel(), sd)
+            total = total + 0.5 * log_density(squares, canvas[0].numel(), sd)
         return total
 
     generator = torch.Generator(canvas.device).manual_seed(0)  # fixed: the same picture has the same answer

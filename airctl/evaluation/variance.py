@@ -293,9 +293,9 @@ def _enumerated_bias(chosen: Estimator, rollout: Rollout, terms: CountTerms, wrt
     Both are functions of three small tensors, so the difference is taken there, in float64: only what is left of it is
     sent back through the model. Signals of hundreds of nats that cancel leave nothing.
     """
-    outputs = (terms.likelihood.products, terms.kl, rollout.logits)
-    products, kl, logits = leaves = [tensor.detach().double().requires_grad_() for tensor in outputs]
-    wide = CountTerms.of(replace(terms.likelihood, products=products), kl, logits, terms.log_p)
+    outputs = (terms.log_likelihood, terms.kl, rollout.logits)
+    log_likelihood, kl, logits = leaves = [tensor.detach().double().requires_grad_() for tensor in outputs]
+    wide = CountTerms.of(log_likelihood, kl, logits, terms.log_p, terms.likelihood_sd)
     mean = chosen.expected(replace(rollout, logits=logits), wide)
     assert mean is not None
     exact = torch.autograd.grad(-wide.elbo.mean(), leaves, retain_graph=True)

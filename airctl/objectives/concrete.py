@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from airctl.model import Rollout
-from airctl.objectives.terms import CountTerms, Estimator, Surrogate
+from airctl.objectives.terms import CountTerms, Estimator, Surrogate, log_density
 
 
 class Temperature(nn.Module):
@@ -49,7 +49,7 @@ class Concrete(Estimator):
     def given(self, rollout: Rollout, terms: CountTerms, noise: Tensor) -> Surrogate:
         """The surrogate for logistic ``noise`` [B, N]."""
         presence = ((rollout.logits + noise) / self.temperature()).sigmoid().cumprod(1)
-        relaxed = relaxed_terms(terms, presence)
+        relaxed = relaxed_terms(rollout, terms, presence)
         count = (terms.log_q.exp() * (terms.log_p - terms.log_q)).sum(1)
         return Surrogate(-(relaxed + count).mean(), count.new_zeros(()), terms.elbo.detach())
 
@@ -60,6 +60,9 @@ def logistic(like: Tensor, generator: torch.Generator) -> Tensor:
     return uniform.logit(eps=torch.finfo(like.dtype).eps)
 
 
-def relaxed_terms(terms: CountTerms, presence: Tensor) -> Tensor:
+def relaxed_terms(rollout: Rollout, terms: CountTerms, presence: Tensor) -> Tensor:
     """log p(x | sum_i m_i y_i) - sum_i m_i kl_i for ``presence`` m [B, N] in [0, 1] -> [B], nats."""
-    return terms.likelihood(presence[:, None])[:, 0] - (presence * terms.kl.diff(dim=1)).sum(1)
+    drawn = (presence[:, None] @ rollout.pasted.flatten(2))[:, 0]
+    rest = rollout.canvas.flatten(1) - drawn
+    log_likelihood = log_density(torch.linalg.vecdot(rest, rest), rest.shape[1], terms.likelihood_sd)
+    return log_likelihood - (presence * terms.kl.diff(dim=1)).sum(1)

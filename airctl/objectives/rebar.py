@@ -15,6 +15,7 @@ nothing else, as its gradient in the objects has mean zero and would only add va
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -54,25 +55,25 @@ class Rebar(Estimator):
 
     def slope(self, rollout: Rollout, terms: CountTerms, noise: Tensor, other: Tensor) -> Tensor:
         """The estimate of d ELBO / d logits, [B, N], differentiable in eta and the temperature while these learn."""
-        terms = terms.detached()
+        rollout, terms = replace(rollout, pasted=rollout.pasted.detach()), terms.detached()
         with torch.enable_grad():
             logits = rollout.logits.detach().requires_grad_()
             decided = logits + noise
             b = (decided > 0).to(logits)
             f = at(terms.elbo_n, b.cumprod(1).sum(1).long())
-            conditional = self.relaxed(terms, given_decisions(b, logits, other))
-            difference = self.relaxed(terms, decided) - conditional
+            conditional = self.relaxed(rollout, terms, given_decisions(b, logits, other))
+            difference = self.relaxed(rollout, terms, decided) - conditional
             (through,) = torch.autograd.grad(difference.sum(), logits, create_graph=self.modules.training)
             eta, score = self.control.eta, b - logits.detach().sigmoid()
             slope: Tensor = (f - eta * conditional)[:, None] * score + eta * through
         return slope
 
-    def relaxed(self, terms: CountTerms, decided: Tensor) -> Tensor:
+    def relaxed(self, rollout: Rollout, terms: CountTerms, decided: Tensor) -> Tensor:
         """c(u) for ``decided`` u [B, N] -> [B], nats; at b of 0 and 1 it is f(n(b))."""
         presence = (decided / self.control.log_temperature.exp()).sigmoid().cumprod(1)
         reached = F.pad(F.pad(presence, (1, 0), value=1.0), (0, 1))  # [B, N + 2] from 1 for n >= 0 to 0 for n > N
         count = (-reached.diff(dim=1) * (terms.log_p - terms.log_q)).sum(1)
-        return relaxed_terms(terms, presence) + count
+        return relaxed_terms(rollout, terms, presence) + count
 
 
 def given_decisions(b: Tensor, logits: Tensor, noise: Tensor) -> Tensor:

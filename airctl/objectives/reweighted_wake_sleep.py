@@ -30,7 +30,7 @@ class ReweightedWakeSleep(ImportanceWeighted):
         """The surrogate for sampled ``counts`` [B K]."""
         log_w = at(log_weights(rollout, terms, self.prior), counts).detach().unflatten(0, (-1, self.copies))
         weights = log_w.softmax(1).flatten()
-        decoder = at(count_terms(held(rollout), terms.log_p, terms.likelihood.sd).log_likelihood, counts)
+        decoder = at(count_terms(held(rollout), terms.log_p, terms.likelihood_sd).log_likelihood, counts)
         posterior = at(terms.log_q + F.pad(log_posterior(held(rollout)).cumsum(1), (1, 0)), counts)
         loss = -(weights * (decoder + posterior)).sum() / len(log_w)
         return Surrogate(loss, loss.new_zeros(()), terms.elbo.detach())

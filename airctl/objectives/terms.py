@@ -21,34 +21,6 @@ from airctl.model import Rollout
 
 
 @dataclass(frozen=True)
-class Likelihood:
-    """log N(x; sum_i m_i y_i, sd) for any weights m of the pasted objects, without making those canvases.
-
-    For v = (1, -m) the squared error is v' G v, with G the inner products of x and the objects: one small matrix
-    product instead of a pass over [B, D, D] for each m.
-    """
-
-    products: Tensor  # [B, N + 1, N + 1] G
-    pixels: int
-    sd: float
-
-    @classmethod
-    def of(cls, rollout: Rollout, sd: float) -> Likelihood:
-        images = torch.cat([rollout.canvas[:, None], rollout.pasted], 1).flatten(2)  # [B, N + 1, D * D]
-        return cls(images @ images.transpose(1, 2), images.shape[2], sd)
-
-    def __call__(self, presence: Tensor) -> Tensor:
-        """log p(x | the objects weighted by m), nats, for M weights ``presence`` [M, N] or [B, M, N] -> [B, M]."""
-        v = F.pad(-presence, (1, 0), value=1.0)
-        return self.density(((v @ self.products) * v).sum(-1), self.pixels, self.sd)
-
-    @staticmethod
-    def density(squares: Tensor, pixels: int, sd: float) -> Tensor:
-        """The log density, nats, of a canvas of ``pixels`` whose squared error is ``squares``."""
-        return -0.5 * squares / sd**2 - pixels * math.log(sd * math.sqrt(2 * math.pi))
-
-
-@dataclass(frozen=True)
 class CountTerms:
     """What each count n = 0..N would contribute, in nats a scene; [B, N + 1] where nothing else is said."""
 
@@ -58,24 +30,23 @@ class CountTerms:
     log_p: Tensor  # [N + 1] log p(n)
     log_q_continue: Tensor  # [B, N] log q(z_pres_i = 1 | z_<i)
     log_q_stop: Tensor  # [B, N] log q(z_pres_i = 0 | z_<i)
-    likelihood: Likelihood  # of any weights of the objects
+    likelihood_sd: float  # of a pixel
 
     @classmethod
-    def of(cls, likelihood: Likelihood, kl: Tensor, logits: Tensor, log_p: Tensor) -> CountTerms:
-        """From ``kl`` [B, N + 1] as above and the ``logits`` [B, N] of z_pres.
+    def of(cls, log_likelihood: Tensor, kl: Tensor, logits: Tensor, log_p: Tensor, likelihood_sd: float) -> CountTerms:
+        """From ``log_likelihood`` and ``kl`` [B, N + 1] as above and the ``logits`` [B, N] of z_pres.
 
         q(n) = (1 - p_{n+1}) prod_{i <= n} p_i, and prod_i p_i for n = N, all in log space.
         """
-        first = torch.ones_like(likelihood.products[0]).tril(-1)[:, :-1]  # [N + 1, N] row n: the first n objects
         log_continue, log_stop = F.logsigmoid(logits), F.logsigmoid(-logits)
         return cls(
-            log_likelihood=likelihood(first),
+            log_likelihood=log_likelihood,
             kl=kl,
             log_q=F.pad(log_continue.cumsum(1), (1, 0)) + F.pad(log_stop, (0, 1)),
             log_p=log_p.to(logits),
             log_q_continue=log_continue,
             log_q_stop=log_stop,
-            likelihood=likelihood,
+            likelihood_sd=likelihood_sd,
         )
 
     @cached_property
@@ -90,14 +61,13 @@ class CountTerms:
 
     def detached(self) -> CountTerms:
         """The same numbers, which nothing can be learnt from."""
-        return CountTerms(
+        return replace(
+            self,
             log_likelihood=self.log_likelihood.detach(),
             kl=self.kl.detach(),
             log_q=self.log_q.detach(),
-            log_p=self.log_p,
             log_q_continue=self.log_q_continue.detach(),
             log_q_stop=self.log_q_stop.detach(),
-            likelihood=replace(self.likelihood, products=self.likelihood.products.detach()),
         )
 
 
@@ -131,7 +101,19 @@ class Estimator(Protocol):
 def count_terms(rollout: Rollout, log_p: Tensor, likelihood_sd: float) -> CountTerms:
     """The terms of a roll-out under the count prior ``log_p`` [N + 1] and a Gaussian pixel likelihood."""
     kl = F.pad((rollout.kl_where + rollout.kl_what).cumsum(1), (1, 0))
-    return CountTerms.of(Likelihood.of(rollout, likelihood_sd), kl, rollout.logits, log_p)
+    # One object after the other is taken off the scene: a pass over its pixels for each, whatever came before.
+    rest = rollout.canvas.flatten(1)
+    squares = [torch.linalg.vecdot(rest, rest)]
+    for drawn in rollout.pasted.flatten(2).unbind(1):
+        rest = rest - drawn
+        squares.append(torch.linalg.vecdot(rest, rest))
+    log_likelihood = log_density(torch.stack(squares, 1), rest.shape[1], likelihood_sd)
+    return CountTerms.of(log_likelihood, kl, rollout.logits, log_p, likelihood_sd)
+
+
+def log_density(squares: Tensor, pixels: int, sd: float) -> Tensor:
+    """The log density, nats, of a scene of ``pixels`` whose canvas misses it by a squared error of ``squares``."""
+    return -0.5 * squares / sd**2 - pixels * math.log(sd * math.sqrt(2 * math.pi))
 
 
 def at(values: Tensor, counts: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ def test_the_path_wise_gradient_is_that_of_the_relaxed_objective(tiny_config: Ti
     rollout, terms = problem.roll_out(ROWS)
     u = uniforms()
     presence = ((rollout.logits + u.logit()) / 0.67).sigmoid()
-    by_score = (relaxed_terms(terms, presence)[:, None] * (2 * u - 1)).mean(0).detach()
+    by_score = (relaxed_terms(rollout, terms, presence)[:, None] * (2 * u - 1)).mean(0).detach()
     p = rollout.logits[:1].detach().requires_grad_()
     log_q = torch.cat([torch.nn.functional.logsigmoid(-p), torch.nn.functional.logsigmoid(p)], 1)
     (kl,) = torch.autograd.grad((log_q.exp() * (terms.log_p - log_q)).sum(), p)
@@ -68,10 +68,10 @@ def test_its_variance_grows_as_it_cools(tiny_config: Tiny) -> None:
 
 def test_relaxed_terms_at_whole_objects_are_the_counts_own(tiny_config: Tiny) -> None:
     """For m = (1, .., 1, 0, .., 0) they are log p(x | canvas_n) - kl_n."""
-    terms = Problem.of(tiny_config(), batch=2).roll_out()[1]
+    rollout, terms = Problem.of(tiny_config(), batch=2).roll_out()
     for n in range(4):
         presence = (torch.arange(3) < n).double().expand(2, 3)
-        torch.testing.assert_close(relaxed_terms(terms, presence), (terms.log_likelihood - terms.kl)[:, n])
+        torch.testing.assert_close(relaxed_terms(rollout, terms, presence), (terms.log_likelihood - terms.kl)[:, n])
 
 
 def test_relaxed_terms_are_the_likelihood_of_the_weighted_canvas(tiny_config: Tiny) -> None:
@@ -81,7 +81,7 @@ def test_relaxed_terms_are_the_likelihood_of_the_weighted_canvas(tiny_config: Ti
     canvas = (m[:, :, None, None] * rollout.pasted).sum(1)
     expected = torch.distributions.Normal(canvas, 0.3).log_prob(rollout.canvas).sum((1, 2))
     expected = expected - (m * (rollout.kl_where + rollout.kl_what)).sum(1)
-    torch.testing.assert_close(relaxed_terms(terms, m), expected)
+    torch.testing.assert_close(relaxed_terms(rollout, terms, m), expected)
 
 
 def test_at_temperature_zero_it_is_a_sampled_count(tiny_config: Tiny) -> None:

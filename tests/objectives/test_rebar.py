@@ -34,8 +34,8 @@ class NotPutBack(Rebar):
         full = super().slope(rollout, terms, noise, other)
         b = (rollout.logits + noise > 0).double()
         held = terms.detached()
-        relaxed = self.relaxed(held, given_decisions(b, rollout.logits.detach(), other))
-        f = self.relaxed(held, (2 * b - 1) * 1e6)
+        relaxed = self.relaxed(rollout, held, given_decisions(b, rollout.logits.detach(), other))
+        f = self.relaxed(rollout, held, (2 * b - 1) * 1e6)
         return (f - self.control.eta * relaxed)[:, None] * (b - rollout.logits.sigmoid()) + 0 * full
 
 
