@@ -42,6 +42,7 @@ class ModelConfig:
     attention_input: str = _choice("canvas", "residual")  # of the canvas, or of what is not explained yet
     decoder_bias: float = -2.0  # the decoder starts at sigmoid(decoder_bias), nearly empty
     present_bias: float = 2.0  # logit of q(z_pres = 1) at the start: attend first, learn to stop later
+    where_sd_max: float = _at_least(0.0, 0.0)  # bound of the sds of q(z_where); x, y in half glimpses; 0: none
     likelihood_sd: float = _at_least(0.3, 1e-3, 1e3)  # of the Gaussian pixel likelihood
 
 

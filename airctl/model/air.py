@@ -138,8 +138,10 @@ class AIR(nn.Module):
         """q(z_where | h) [B, 3], centred on the prior's mean, and the logit of q(z_pres = 1 | h) [B]."""
         features = self.predict(h)
         loc, scale = self.where_head(features).chunk(2, 1)
-        q_where = Normal(self.prior.where_loc + loc, positive(scale, 0.1), validate_args=False)
-        return q_where, self.present_head(features)[:, 0] + self.config.model.present_bias
+        sizes = self.config.model
+        sd = positive(scale, 0.1, sizes.where_sd_max)
+        q_where = Normal(self.prior.where_loc + loc, sd, validate_args=False)
+        return q_where, self.present_head(features)[:, 0] + sizes.present_bias
 
     def encode(self, glimpse: Tensor) -> Normal:
         """q(z_what | x_att) [B, C]."""

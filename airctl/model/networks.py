@@ -113,6 +113,7 @@ class GlimpseDecoder(nn.Module):
         return torch.sigmoid(self.layers(z_what) + self.bias).unflatten(-1, (self.glimpse, self.glimpse))
 
 
-def positive(raw: Tensor, start: float) -> Tensor:
-    """A standard deviation above 0 that is ``start`` where ``raw`` is 0."""
-    return F.softplus(raw + math.log(math.expm1(start))) + 1e-4
+def positive(raw: Tensor, start: float, most: float = 0.0) -> Tensor:
+    """A standard deviation above 0, ``start`` where ``raw`` is 0; unless ``most`` is 0, bent to stay below it."""
+    free = F.softplus(raw + math.log(math.expm1(start))) + 1e-4
+    return most * torch.tanh(free / most) if most else free

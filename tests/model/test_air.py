@@ -218,3 +218,28 @@ def test_positive_is_positive_and_starts_where_it_says() -> None:
     assert positive(torch.zeros(()), 0.1).item() == pytest.approx(0.1, abs=2e-4)
     assert (positive(raw, 0.1) > 0).all()
     assert (positive(raw, 0.1).diff() >= 0).all()
+
+
+def test_a_bound_bends_positive_and_leaves_small_values_alone() -> None:
+    """positive(raw, s, most) rises, stays below ``most`` where it would exceed it, and is itself far below ``most``."""
+    raw = torch.linspace(-20, 50, 101).double()
+    bent, free = positive(raw, 0.1, 0.3), positive(raw, 0.1)
+    assert bent.max() <= 0.3 < free.max()
+    assert (bent.diff() >= 0).all()
+    assert (bent <= free).all()
+    assert positive(torch.zeros(()), 0.1, 0.3).item() == pytest.approx(0.1, rel=0.05)
+    torch.testing.assert_close(positive(raw, 0.1, 1e9), free)
+
+
+def test_where_sd_max_bounds_the_poses_alone(tiny_config: Tiny) -> None:
+    """Heads that ask for sds far above the bound get the bound for z_where; z_what and the means are untouched."""
+    free, bound = build(tiny_config()), build(tiny_config("model.where_sd_max=0.3"))
+    bound.load_state_dict(free.state_dict())
+    for model in (free, bound):
+        with torch.no_grad():
+            model.where_head.bias[3:] += 20.0
+    wide, narrow = roll(free), roll(bound)
+    assert wide.q_where.scale.min() > 1
+    torch.testing.assert_close(narrow.q_where.scale, torch.full_like(narrow.q_where.scale, 0.3))
+    torch.testing.assert_close(narrow.q_where.loc[:, 0], wide.q_where.loc[:, 0])
+    torch.testing.assert_close(narrow.logits[:, 0], wide.logits[:, 0])
