@@ -153,8 +153,9 @@ def three(data: Path, runs: Path) -> list[str]:
 
 def five(data: Path, runs: Path) -> list[str]:
     """Preset fast on 0-5 digits, on a canvas with room for them."""
-    values = ("model.num_steps=6", "prior.where_loc=[4.8,0.0,0.0]", "prior.where_scale=[0.32,1.0,1.0]")
-    options = (*FAST, "--steps", "6000", *(word for value in values for word in ("--set", value)))
+    poses = ("prior.where_loc=[4.8,0.0,0.0]", "prior.where_scale=[0.32,2.0,2.0]", "model.where_sd_max=0.3")
+    counts = ("model.num_steps=6", "prior.count=1e-4", "prior.count_anneal_steps=1000")
+    options = (*FAST, "--steps", "10000", *(word for value in (*poses, *counts) for word in ("--set", value)))
     title = "Preset fast, 0-5 digits on 80 x 80 pixels, N = 6, 1 000 test scenes"
     lines = seeds(title, data.with_name("d5.h5"), runs, "d5", FIVE_SEEDS, options, CROWDED)
     return [*lines[:2], f"    {FIVE_COMMAND}", *lines[2:]]
