@@ -8,14 +8,19 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from airctl._version import __version__
-from airctl.api import draw_data, draw_run, evaluate, load, measure_variance, report
+from airctl.commands.evaluate import evaluate
+from airctl.commands.infer import infer
+from airctl.commands.info import info
+from airctl.commands.loaded import load
+from airctl.commands.preview import draw_data, draw_run
+from airctl.commands.report import report
+from airctl.commands.train import train
+from airctl.commands.variance import measure_variance
 from airctl.config import PRESETS, Config, override, preset
 from airctl.errors import AirctlError
-from airctl.inference import Box, Found, infer
+from airctl.inference import Box, Found
 from airctl.scenes import Fitting, SceneSpec
 from airctl.scenes import generate_data as generate
-from airctl.summary import info
-from airctl.training import train
 
 __all__ = [
     "PRESETS",

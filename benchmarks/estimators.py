@@ -23,16 +23,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from airctl import api
+from airctl.commands.evaluate import evaluate
+from airctl.commands.sweep import steps_to
+from airctl.commands.train import train
+from airctl.commands.variance import TABLE_1
 from airctl.config import Config, override, preset
 from airctl.files import atomic_path, write_text
 from airctl.objectives import ESTIMATORS
 from airctl.reporting import table, variance_table
 from airctl.reporting.charts import accuracy_curves
 from airctl.scenes import Glyphs, SceneSpec, SceneSplit, read_attributes, read_split, write_scenes
-from airctl.sweep import steps_to
-from airctl.training import RunFolder, train
-from airctl.training.loop import Learner, training_step
+from airctl.training import RunFolder
+from airctl.training.learner import Learner, training_step
 from benchmarks.summary import alternate
 
 STEPS, SEEDS = 1200, (0, 1, 2)
@@ -134,7 +136,7 @@ def compare(data: Path, runs: Path) -> dict[str, Any]:
             run, curve = trained(small, runs, name, row["learning_rate"], seed)
             kept = run / "eval.json"
             if not kept.exists():
-                api.evaluate(run)
+                evaluate(run)
             final = json.loads(kept.read_text(encoding="utf-8"))["count_accuracy"]
             reached = steps_to([{"step": s, "validation_accuracy": a} for s, a in curve], LEVEL)
             one = {"seed": seed, "curve": curve, "peak": max(a for _, a in curve), "final": final, "reached": reached}
@@ -201,7 +203,7 @@ def variance_section(run: Path, *options: str) -> str:
     kept = run / "variance.json"
     result = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else None
     names = options[options.index("--estimators") + 1] if "--estimators" in options else None
-    asked = list(ESTIMATORS) if names == "all" else names.split(",") if names else list(api.TABLE_1)
+    asked = list(ESTIMATORS) if names == "all" else names.split(",") if names else list(TABLE_1)
     if not result or "report_2019" not in result or list(result["estimators"]) != asked or result["samples"] < 1000:
         words = ["variance-report", str(run), "--samples", "1000", "--against-report", *options, "--json"]
         done = subprocess.run([sys.executable, "-m", "airctl", *words], stdout=subprocess.PIPE, text=True, check=True)

@@ -11,8 +11,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 import airctl
-from airctl.evaluation.counts import rollouts
 from airctl.files import atomic_path
+from airctl.inference.rollouts import rollouts
 from airctl.model import boxes
 from airctl.reporting import scene_tile, step_colour
 from airctl.scenes import read_split

@@ -21,9 +21,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from airctl.commands.sweep import steps_to
 from airctl.files import write_text
 from airctl.reporting import count_table, table
-from airctl.sweep import steps_to
 from airctl.training import RunFolder
 from benchmarks.estimators import variance_section
 

@@ -12,9 +12,10 @@ import pyro
 import torch
 from torch import Tensor
 
+from airctl.commands.train import fit_to_data
 from airctl.config import Config, override, preset
 from airctl.model import continuing_at
-from airctl.training.loop import Learner, fit_to_data, training_step
+from airctl.training import Learner, training_step
 from airctl.training.randomness import SceneOrder
 from benchmarks.pyro_air import PyroAIR, make_svi
 

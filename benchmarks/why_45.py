@@ -19,15 +19,16 @@ from typing import Any, cast
 
 import torch
 
-from airctl import api
+from airctl.commands.evaluate import evaluate
+from airctl.commands.sweep import steps_to
+from airctl.commands.train import train
 from airctl.config import Config, override, preset
 from airctl.files import atomic_path, write_text
 from airctl.objectives import ESTIMATORS, Estimator, NeuralBaseline, ScoreFunction
 from airctl.objectives.score_function import Signal, likelihood_signal, per_step_signal, whole_signal
 from airctl.reporting import table
 from airctl.reporting.charts import accuracy_curves
-from airctl.sweep import steps_to
-from airctl.training import RunFolder, train
+from airctl.training import RunFolder
 from benchmarks.estimators import LEVEL, between, halved
 from benchmarks.estimators import SETTINGS as SMALLER
 
@@ -101,7 +102,7 @@ def trained(data: Path, runs: Path, name: str, seed: int) -> None:
     if train(data, run, config_of(variants()[name], seed), resume=True, threads=1).stopped_by is not None:
         raise KeyboardInterrupt
     if not (run / "eval.json").exists():
-        api.evaluate(run)
+        evaluate(run)
 
 
 def study(data: Path, runs: Path, seeds: Sequence[int]) -> None:

@@ -18,9 +18,9 @@ from PIL import Image
 
 import airctl
 from airctl import config
+from airctl.commands.train import train
 from airctl.evaluation import OUTCOMES, RIGHT
 from airctl.scenes import SceneSpec, generate_data
-from airctl.training import train
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install 'airctl[browser]'")
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")

@@ -56,9 +56,10 @@ def info(source: Path, as_json: bool) -> None:
     airctl info scenes.h5
     airctl info runs/first --json
     """
-    from airctl import reporting, summary
+    from airctl import reporting
+    from airctl.commands.info import info as describe
 
-    result = summary.info(source)
+    result = describe(source)
     echo(result, as_json, lambda: reporting.info_lines(result))
 
 
@@ -76,10 +77,10 @@ def preview(source: Path, out: Path | None, split: str, checkpoint: str) -> None
 
     A run's boxes are numbered by colour in the order in which the model attended.
     """
-    from airctl import api
+    from airctl.commands.preview import draw_data, draw_run
 
     if source.is_file():
-        picture = api.draw_data(source, split=split, out=out)
+        picture = draw_data(source, split=split, out=out)
     else:
-        picture = api.draw_run(source, checkpoint=checkpoint, out=out)
+        picture = draw_run(source, checkpoint=checkpoint, out=out)
     click.echo(picture)

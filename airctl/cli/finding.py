@@ -45,7 +45,8 @@ def infer(
     be about as large on the canvas as in training: --fill 0.5 makes them half as large. Boxes are in pixels of the
     picture as it came. A file that cannot be read is told on stderr, and the exit code is 3.
     """
-    from airctl import errors, inference, reporting, scenes
+    from airctl import errors, reporting, scenes
+    from airctl.commands import infer as command
 
     refused: list[errors.InputFileError] = []
 
@@ -54,7 +55,7 @@ def infer(
         warn(str(error))
 
     rows = []
-    for found in inference.infer(
+    for found in command.infer(
         run, images, fitting=scenes.Fitting(**how), dataset=dataset, checkpoint=checkpoint, num_steps=num_steps,
         crowded=crowded, device=device, out=out, refuse=refuse,
     ):  # fmt: skip

@@ -31,9 +31,10 @@ def evaluate(run: Path, as_json: bool, **options: Any) -> None:
     airctl eval runs/first
     airctl eval runs/first --checkpoint best --min-accuracy 0.98
     """
-    from airctl import api, reporting
+    from airctl import reporting
+    from airctl.commands import evaluate as command
 
-    result = api.evaluate(run, **options)
+    result = command.evaluate(run, **options)
     echo(result, as_json, lambda: reporting.count_table(result))
     if not result["accurate_enough"]:
         raise errors.AccuracyMissedError(
@@ -66,11 +67,12 @@ def variance_report(
     airctl variance-report runs/first --samples 200 --estimators exact,score-function
     airctl variance-report runs/first --estimators all --checkpoints 0,500,last
     """
-    from airctl import api, reporting
+    from airctl import reporting
+    from airctl.commands import variance
 
-    names = words(estimators) or list(api.TABLE_1)
+    names = words(estimators) or list(variance.TABLE_1)
     quiet = as_json or not sys.stderr.isatty()
-    api.known_estimators(names)
+    variance.known_estimators(names)
     with tqdm(total=samples, unit="roll-out", file=sys.stderr, disable=quiet, dynamic_ncols=True) as bar:
 
         def reached(step: int) -> None:
@@ -86,7 +88,7 @@ def variance_report(
                 bar.set_postfix_str("")
             bar.update(done - bar.n)
 
-        result = api.measure_variance(
+        result = variance.measure_variance(
             run, samples=samples, estimators=names, checkpoints=words(checkpoints), fit_steps=fit_steps,
             on_checkpoint=reached, on_fit=fitting, on_sample=sampled, **options,
         )  # fmt: skip
@@ -108,6 +110,6 @@ def report(runs: tuple[Path, ...], **options: Any) -> None:
     airctl report runs/first
     airctl report runs/first runs/second -o compare.html
     """
-    from airctl import api
+    from airctl.commands import report as command
 
-    click.echo(api.report(runs, **options))
+    click.echo(command.report(runs, **options))

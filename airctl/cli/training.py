@@ -67,10 +67,10 @@ def train(
     airctl train scenes.h5 --run runs/paper --preset paper --set train.batch=32
     """
     resolved = _resolve(preset, config_file, **overrides)
-    from airctl import training
+    from airctl.commands import train as command
 
     with TrainingBar(quiet=as_json) as show:
-        result = training.train(
+        result = command.train(
             data, run, resolved, resume=resume, device=device, threads=threads, tensorboard=tensorboard,
             command=["airctl", *sys.argv[1:]], on_progress=show, say=say, warn=warn,
         )  # fmt: skip
@@ -115,8 +115,8 @@ def sweep(
     """
     _check_train_options(ctx, data, run)
     from airctl import reporting
-    from airctl.sweep import parse_seeds, parse_variations
-    from airctl.sweep import sweep as run_sweep
+    from airctl.commands.sweep import parse_seeds, parse_variations
+    from airctl.commands.sweep import sweep as run_sweep
 
     result = run_sweep(
         data, run, parse_seeds(seeds), options=ctx.args, variations=parse_variations(vary), say=say, **options

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from airctl.model import AIR, Noise, Rollout
-from airctl.objectives import CountTerms, count_terms
-
-CHUNK = 250  # scenes a pass
+from airctl.inference import rollouts
+from airctl.model import AIR
 
 
 @dataclass(frozen=True)
@@ -27,16 +24,6 @@ class CountReport:
     confusion: list[list[int]]  # [true count][most probable count]
     elbo: float  # mean, nats a scene, with the count summed out
     scenes: int
-
-
-def rollouts(
-    model: AIR, images: Tensor, log_p: Tensor, noise: Callable[[int], Noise]
-) -> Iterator[tuple[Rollout, CountTerms]]:
-    """Roll out over uint8 ``images`` [S, D, D] in chunks, without gradients; ``noise(batch)`` makes a chunk's noise."""
-    with torch.no_grad():
-        for chunk in images.split(CHUNK):
-            rollout = model(chunk.float() / 255, noise(len(chunk)))
-            yield rollout, count_terms(rollout, log_p, model.config.model.likelihood_sd)
 
 
 def sample_counts(model: AIR, images: Tensor, log_p: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

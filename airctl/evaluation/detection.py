@@ -1,35 +1,12 @@
-"""What a model finds in scenes, and how well its boxes fit the true ones: mean IoU, average precision at IoU 0.5.
-
-AIR has no notion of a tight box: its glimpse is a square somewhat larger than the object. What is compared is the box
-of the ink that a step draws, as the true box is that of the digit's ink.
-"""
+"""How well the boxes of what was found fit the true ones: mean IoU, average precision at IoU 0.5."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from airctl.evaluation.effort import USUAL, Effort
-from airctl.evaluation.refine import explanations
-from airctl.model import AIR, Rollout, boxes
-from airctl.objectives import CountTerms
-
-INK = 0.1  # a drawn pixel brighter than this is ink; chosen on validation scenes (docs/experiments.md)
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a model finds in S scenes; of the N steps the first ``counts`` are taken."""
-
-    counts: np.ndarray  # [S] the most probable count, after the second look
-    amortised: np.ndarray  # [S] that of q(n) at the posterior means, before it
-    boxes: np.ndarray  # [S, N, 4] of the ink that each step draws, pixels
-    glimpses: np.ndarray  # [S, N, 4] edges of each step's glimpse, pixels; they may leave the canvas
-    present: np.ndarray  # [S, N] q(n >= i): that step i and all before it are taken
-    drawn: np.ndarray  # uint8 [S, D, D] the reconstruction with that count
+from airctl.inference import Detections
 
 
 @dataclass(frozen=True)
@@ -39,19 +16,6 @@ class DetectionReport:
     mean_iou: float  # over the true objects, each with its own inferred box; 0 for an object without one
     average_precision: float  # at IoU 0.5, area under the precision-recall curve over all scenes
     objects: int  # true objects in all
-
-
-def ink_boxes(pasted: Tensor, threshold: float = INK) -> Tensor:
-    """The tight boxes (x0, y0, x1, y1) of the ink of images ``pasted`` [..., D, D], pixels, [..., 4]; empty: zeros."""
-    ink = pasted > threshold
-    edges = []
-    for along in (-2, -1):  # columns have ink somewhere along y, rows along x
-        line = ink.any(along).to(torch.int8)  # [..., D]
-        low = line.argmax(-1)
-        high = line.shape[-1] - line.flip(-1).argmax(-1)
-        edges.append((low, torch.where(line.any(-1), high, low)))
-    (x0, x1), (y0, y1) = edges
-    return torch.stack([x0, y0, x1, y1], -1)
 
 
 def shared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -92,32 +56,12 @@ def average_precision(scores: np.ndarray, right: np.ndarray, objects: int) -> fl
     return float((envelope * right[order]).sum() / max(1, objects))
 
 
-def found_in(rollout: Rollout, terms: CountTerms, amortised: Tensor) -> Found:
-    """What one pass finds; ``amortised`` [B] are the counts of the inference network alone."""
-    counts = terms.log_q.argmax(1)
-    drawn = rollout.canvases[torch.arange(len(counts), device=counts.device), counts]
-    return Found(
-        counts=counts.cpu().numpy(),
-        amortised=amortised.cpu().numpy(),
-        boxes=ink_boxes(rollout.pasted).cpu().numpy(),
-        glimpses=boxes(rollout.z_where, rollout.canvas.shape[-1]).cpu().numpy(),
-        present=terms.log_q_continue.cumsum(1).exp().cpu().numpy(),
-        drawn=(drawn.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy(),
-    )
-
-
-def find(model: AIR, images: Tensor, log_p: Tensor, effort: Effort = USUAL) -> Found:
-    """What the model finds in ``images`` (uint8 [S, D, D]), taking N steps for a count prior ``log_p`` [N + 1]."""
-    parts = [vars(found_in(*parts)) for parts in explanations(model, images, log_p, effort)]
-    return Found(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
-
-
-def there(true_boxes: np.ndarray) -> np.ndarray:
+def unpadded(true_boxes: np.ndarray) -> np.ndarray:
     """The true boxes of one scene without their padding, [M, 4] -> [m, 4]."""
     return true_boxes[true_boxes[:, 2] > true_boxes[:, 0]]
 
 
-def evaluate_boxes(found: Found, true_boxes: np.ndarray) -> DetectionReport:
+def evaluate_boxes(found: Detections, true_boxes: np.ndarray) -> DetectionReport:
     """Compare the boxes that were found with ``true_boxes`` [S, M, 4], padded with -1.
 
     As many boxes a scene as its most probable count; a box's score is q(z_pres = 1) of its step.
@@ -126,7 +70,7 @@ def evaluate_boxes(found: Found, true_boxes: np.ndarray) -> DetectionReport:
     scores: list[float] = []
     right: list[bool] = []
     for scene, count in enumerate(found.counts.tolist()):
-        true = there(true_boxes[scene])
+        true = unpadded(true_boxes[scene])
         overlaps = iou(found.boxes[scene, :count], true)
         matched = {row: overlaps[row, column] for row, column in match(overlaps)}
         ious += [*matched.values(), *[0.0] * (len(true) - len(matched))]

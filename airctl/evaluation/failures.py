@@ -21,7 +21,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from airctl.evaluation.detection import Found, area, iou, match, shared, there
+from airctl.evaluation.detection import area, iou, match, shared, unpadded
+from airctl.inference import Detections
 
 RIGHT, DOUBLE, NEEDLESS, MERGED, MISSED, WRONG = OUTCOMES = (
     "right",
@@ -37,10 +38,10 @@ UNEXPLAINED = 0.5  # share of an object's squared brightness up to which the rec
 HALF = 0.5
 
 
-def outcomes(found: Found, images: np.ndarray, true_boxes: np.ndarray) -> list[str]:
+def outcomes(found: Detections, images: np.ndarray, true_boxes: np.ndarray) -> list[str]:
     """One of ``OUTCOMES`` for each scene of ``images`` (uint8 [S, D, D]) with ``true_boxes`` [S, M, 4], -1 padded."""
     return [
-        outcome(found.boxes[scene, :count], true := there(true_boxes[scene]), unexplained(image, drawn, true))
+        outcome(found.boxes[scene, :count], true := unpadded(true_boxes[scene]), unexplained(image, drawn, true))
         for scene, (count, image, drawn) in enumerate(zip(found.counts, images, found.drawn, strict=True))
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from airctl.evaluation.counts import CHUNK, rollouts
+from airctl.inference.rollouts import CHUNK, rollouts
 from airctl.model import AIR, Rollout, paste
 from airctl.objectives import CountTerms
 

@@ -32,14 +32,6 @@ def annotated(picture: np.ndarray, boxes: Sequence[Edges], probabilities: Sequen
     return tile
 
 
-def crop(picture: np.ndarray, box: Edges) -> np.ndarray:
-    """The part of ``picture`` under ``box``, whole pixels, at least one."""
-    height, width = picture.shape[:2]
-    x0, y0 = min(int(box[0]), width - 1), min(int(box[1]), height - 1)
-    x1, y1 = max(x0 + 1, int(np.ceil(box[2]))), max(y0 + 1, int(np.ceil(box[3])))
-    return picture[y0:y1, x0:x1]
-
-
 def side_by_side(canvas: np.ndarray, reconstruction: np.ndarray) -> Image.Image:
     """What the model read (uint8 [D, D]) and, to its right, what it drew (in [0, 1]), enlarged."""
     zoom = max(1, -(-_LEGIBLE // len(canvas)))

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from airctl.files import atomic_path
 from airctl.reporting.axes import LinearAxis
 from airctl.reporting.pictures import STEP_COLOURS, scene_tile, step_colour
-from airctl.reporting.records import choose, pixels
+from airctl.results.records import choose, pixels
 
 INK, FAINT, PAPER, TRUE = "#222222", "#DDDDDD", "#FFFFFF", "#9A9A9A"
 GAP, TILE = 6, 120  # pixels between tiles; a tile's side, about

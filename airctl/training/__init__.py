@@ -1,6 +1,8 @@
-"""The loop, its checkpoints and the run folder."""
+"""The learner, the session that trains it, its checkpoints and the run folder. Nothing here draws."""
 
-from airctl.training.loop import Learner, Progress, TrainResult, pick_device, train, training_step
+from airctl.training.devices import pick_device
+from airctl.training.learner import Learner, training_step
 from airctl.training.run import RunFolder
+from airctl.training.session import Progress, Session, TrainResult
 
-__all__ = ["Learner", "Progress", "RunFolder", "TrainResult", "pick_device", "train", "training_step"]
+__all__ = ["Learner", "Progress", "RunFolder", "Session", "TrainResult", "pick_device", "training_step"]

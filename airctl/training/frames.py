@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from airctl.evaluation import find
+from airctl.evaluation.gallery import record_of
+from airctl.inference import find
 from airctl.model import AIR
-from airctl.reporting.records import choose, scene_record
+from airctl.results.records import choose
 from airctl.scenes import SceneSplit
 
 _DIGITS = (1, 2, 3, 5, 7)
@@ -42,5 +43,5 @@ class Watched:
         """What the model makes of them after ``step`` steps."""
         found = find(model, torch.from_numpy(self.images).to(model.prior.where_loc.device), log_p)
         rows = zip(self.images, self.counts, self.boxes, strict=True)
-        scenes = [scene_record(image, found, i, count, boxes) for i, (image, count, boxes) in enumerate(rows)]
+        scenes = [record_of(image, found, i, count, boxes) for i, (image, count, boxes) in enumerate(rows)]
         return {"step": step, "scenes": scenes}

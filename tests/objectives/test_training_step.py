@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from airctl.config import Config
 from airctl.objectives import ESTIMATORS
-from airctl.training.loop import Learner, training_step
+from airctl.training.learner import Learner, training_step
 
 Tiny = Callable[..., Config]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from airctl import config
+from airctl.commands.train import train
 from airctl.scenes import SceneSpec, generate_data
-from airctl.training import train
 
 TINY = (
     "model.hidden=16",

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from airctl.evaluation.detection import average_precision, ink_boxes, iou, match
+from airctl.evaluation.detection import average_precision, iou, match
+from airctl.inference import ink_boxes
 
 
 def test_the_ink_box_is_tight() -> None:

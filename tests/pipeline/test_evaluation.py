@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import airctl
-from airctl.evaluation import find
-from airctl.evaluation.effort import CROWDED, USUAL
+from airctl.inference import find
+from airctl.inference.effort import CROWDED, USUAL
 from airctl.reporting import count_table
 from airctl.scenes import read_split
 

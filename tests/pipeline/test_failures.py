@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch.distributions import Normal
 
-from airctl.evaluation.detection import Found, found_in
 from airctl.evaluation.failures import (
     DOUBLE,
     MERGED,
@@ -23,6 +22,7 @@ from airctl.evaluation.failures import (
     outcomes,
     shares,
 )
+from airctl.inference import Detections, detections
 from airctl.model import Rollout, truncated_geometric
 from airctl.objectives import count_terms
 from airctl.scenes import SceneSpec, generate_data, read_split
@@ -119,7 +119,7 @@ def empty_corner(true: np.ndarray) -> tuple[slice, slice] | None:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Found, np.ndarray, np.ndarray]:
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Detections, np.ndarray, np.ndarray]:
     """200 scenes, their right outcomes, what is found in them, their images and their true boxes."""
     path = tmp_path_factory.mktemp("built") / "scenes.h5"
     generate_data(path, SceneSpec(train=1200, test=0), digits="font", say=lambda message: None)
@@ -138,7 +138,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Found, n
     images, boxes = split.images[chosen], split.boxes[chosen]
     rollout = rollout_of(images, pasted, counts)
     terms = count_terms(rollout, truncated_geometric(0.01, STEPS), 0.3)
-    found = found_in(rollout, terms, terms.log_q.argmax(1))
+    found = detections(rollout, terms, terms.log_q.argmax(1))
     assert found.counts.tolist() == counts.tolist()
     return wanted, found, images, boxes
 
@@ -167,7 +167,7 @@ def test_the_outcome_is_of_the_scene_and_not_of_chance(built) -> None:
 def test_one_step_fewer_makes_a_right_scene_a_missed_one(built) -> None:
     """Negative control: the same drawings, the last step not taken; nothing that has an object stays right."""
     wanted, found, images, boxes = built
-    fewer = Found(**{**vars(found), "counts": np.maximum(found.counts - 1, 0)})
+    fewer = Detections(**{**vars(found), "counts": np.maximum(found.counts - 1, 0)})
     named = [new for new, old, n in zip(outcomes(fewer, images, boxes), wanted, found.counts, strict=True)
              if old == RIGHT and n]  # fmt: skip
     assert named
@@ -182,7 +182,7 @@ def test_the_order_of_steps_and_of_objects_tells_nothing(built) -> None:
         m = int((boxes[scene, :, 2] > 0).sum())
         turned[scene, :m] = boxes[scene, :m][::-1]
         steps[scene, :n] = steps[scene, :n][::-1]
-    assert outcomes(Found(**{**vars(found), "boxes": steps}), images, turned) == wanted
+    assert outcomes(Detections(**{**vars(found), "boxes": steps}), images, turned) == wanted
 
 
 def test_shares_sum_to_one(built) -> None:

@@ -13,9 +13,9 @@ from PIL import Image
 from pipeline.test_cli import airctl, run  # noqa: F401  # a fixture
 
 import airctl as library
-from airctl.evaluation import find
-from airctl.evaluation.effort import CROWDED
-from airctl.inference import infer
+from airctl.commands.infer import infer
+from airctl.inference import find
+from airctl.inference.effort import CROWDED
 from airctl.scenes import read_split
 from airctl.training import checkpoint
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from airctl.config import Config
-from airctl.evaluation import rearrange as module
-from airctl.evaluation.climb import Hypotheses, climb
-from airctl.evaluation.effort import CROWDED, USUAL, Effort
-from airctl.evaluation.rearrange import drawn, moves, of_count, rearrange
+from airctl.inference import rearrange as module
+from airctl.inference.climb import Hypotheses, climb
+from airctl.inference.effort import CROWDED, USUAL, Effort
+from airctl.inference.rearrange import drawn, moves, of_count, rearrange
 from airctl.model import AIR
 
 Tiny = Callable[..., Config]

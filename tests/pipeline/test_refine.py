@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from airctl.config import Config
-from airctl.evaluation import climb as module
-from airctl.evaluation.climb import climb
-from airctl.evaluation.refine import badly_explained, explanations, hypotheses, refine
+from airctl.inference import climb as module
+from airctl.inference.climb import climb
+from airctl.inference.refine import badly_explained, explanations, hypotheses, refine
 from airctl.model import AIR, Noise, Rollout, paste, truncated_geometric
 from airctl.objectives import CountTerms, count_terms
 

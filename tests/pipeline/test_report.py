@@ -18,7 +18,7 @@ import airctl
 from airctl.errors import ConfigError, InputFileError
 from airctl.reporting.axes import LinearAxis
 from airctl.reporting.figures import smooth, spread, tile
-from airctl.reporting.records import in_turn, pixels, png_text
+from airctl.results.records import in_turn, pixels, png_text
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&<!--"
 

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from airctl.evaluation.streams import BiasTest, Moments, Stream
+from airctl.laboratory.streams import BiasTest, Moments, Stream
 
 
 def test_welford_is_the_textbook_variance() -> None:

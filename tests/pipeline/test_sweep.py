@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from pipeline.conftest import TINY
 
+from airctl.commands.sweep import parse_seeds, parse_variations, steps_to, summary, sweep
 from airctl.errors import AirctlError, ConfigError
 from airctl.reporting import sweep_table
-from airctl.sweep import parse_seeds, parse_variations, steps_to, summary, sweep
 
 OPTIONS = [word for setting in TINY for word in ("--set", setting)]
 

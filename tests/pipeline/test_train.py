@@ -13,10 +13,11 @@ import pytest
 import torch
 from pipeline.conftest import tiny
 
+from airctl.commands.train import fit_to_data, train
 from airctl.errors import ConfigError, InputFileError, NotFiniteError, RunInUseError
-from airctl.reporting.records import choose, pixels
+from airctl.results.records import choose, pixels
 from airctl.scenes import read_split
-from airctl.training import Progress, RunFolder, TrainResult, loop, train
+from airctl.training import Learner, Progress, RunFolder, TrainResult, session, training_step
 from airctl.training import checkpoint as checkpoints
 from airctl.training.frames import due
 
@@ -115,7 +116,7 @@ def test_a_loss_that_is_not_finite_is_met_with_smaller_steps_and_then_told(data:
     told: list[str] = []
     with pytest.raises(NotFiniteError, match=r"not finite at step \d+, with a learning rate 8 times smaller too"):
         train(data, tmp_path, tiny("optimiser.lr=1e30"), threads=1, say=told.append)
-    assert sum("half the learning rate" in line for line in told) == loop.RETRIES
+    assert sum("half the learning rate" in line for line in told) == session.RETRIES
     checkpoints.verify(checkpoints.resolve(tmp_path / "checkpoints", "last"))
 
 
@@ -145,9 +146,9 @@ def test_old_checkpoints_go_and_the_chosen_ones_stay(data: Path, tmp_path: Path)
 def test_a_step_lowers_the_loss_it_was_taken_on(data: Path) -> None:
     """Fifty steps on one batch raise its ELBO: the sign of the surrogate is right."""
     images = torch.from_numpy(read_split(data, "train").images[:8])
-    config = loop.fit_to_data(tiny("optimiser.lr=0.003", "train.steps=50"), (8, 50, 50))
-    learner = loop.Learner.build(config, torch.device("cpu"))
-    elbos = [loop.training_step(learner, config, images, step).elbo.mean().item() for step in range(50)]
+    config = fit_to_data(tiny("optimiser.lr=0.003", "train.steps=50"), (8, 50, 50))
+    learner = Learner.build(config, torch.device("cpu"))
+    elbos = [training_step(learner, config, images, step).elbo.mean().item() for step in range(50)]
     assert elbos[-1] > elbos[0] + 10
 
 

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 import airctl
 from airctl import cli
-from airctl.evaluation.variance import (
+from airctl.laboratory.variance import (
     AT_ONCE,
     FAMILY,
     _enumerated_bias,
@@ -68,7 +68,7 @@ def test_a_row_does_not_depend_on_the_others(finished: Path, tmp_path: Path, mon
     run = shutil.copytree(finished, tmp_path / "run")
     result = airctl.measure_variance(run, samples=6, batch=2, fit_steps=2, estimators=["all"])
     assert list(result["estimators"]) == list(ESTIMATORS)
-    monkeypatch.setattr("airctl.evaluation.variance.FAMILY", 1)
+    monkeypatch.setattr("airctl.laboratory.variance.FAMILY", 1)
     for name in ("rloo", "vimco", "concrete"):
         alone = airctl.measure_variance(run, samples=6, batch=2, fit_steps=2, estimators=[name])
         assert timeless(alone["estimators"][name]) == timeless(result["estimators"][name])
@@ -116,9 +116,9 @@ def test_several_checkpoints_make_one_object_and_one_chart(finished: Path, tmp_p
 def ctrl_c(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """What presses Ctrl-C and waits until it is heard. One estimator at a time, so that it is known what is done."""
     heard: list[StopRequest] = []
-    monkeypatch.setattr("airctl.evaluation.variance.AT_ONCE", 1)
-    monkeypatch.setattr("airctl.evaluation.variance.FAMILY", 1)
-    monkeypatch.setattr("airctl.api.StopRequest", lambda: heard.append(StopRequest()) or heard[-1])
+    monkeypatch.setattr("airctl.laboratory.variance.AT_ONCE", 1)
+    monkeypatch.setattr("airctl.laboratory.variance.FAMILY", 1)
+    monkeypatch.setattr("airctl.commands.variance.StopRequest", lambda: heard.append(StopRequest()) or heard[-1])
 
     def press() -> None:
         os.kill(os.getpid(), signal.SIGINT)
@@ -171,7 +171,7 @@ def vectors_held(finished: Path, names: list[str], samples: int, at_once: int = 
     estimators = {name: ESTIMATORS[name](loaded.config) for name in names}
     make = lambda purpose, step: torch.Generator().manual_seed(step)  # noqa: E731
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("airctl.evaluation.variance.AT_ONCE", at_once)
+        patch.setattr("airctl.laboratory.variance.AT_ONCE", at_once)
         measure_variance(loaded.model, estimators, torch.rand(2, 50, 50), loaded.log_p(), samples, make, look)
     return held
 
@@ -265,7 +265,7 @@ def test_the_command_stopped_by_ctrl_c_says_so(finished: Path, tmp_path: Path, m
     def stopped(*arguments: object, **options: object) -> dict:
         return measured(*arguments, **options) | {"stopped_by": signal.SIGINT}
 
-    monkeypatch.setattr("airctl.api.measure_variance", stopped)
+    monkeypatch.setattr("airctl.commands.variance.measure_variance", stopped)
     words = "--samples 4 --batch 2 --estimators exact"
     ended = CliRunner().invoke(cli.airctl, ["variance-report", str(run), *words.split()], catch_exceptions=False)
     assert ended.exit_code == 130

@@ -18,12 +18,13 @@ from pipeline.conftest import tiny
 from pipeline.test_cli import airctl, run, settings  # noqa: F401  # a fixture
 
 from airctl import config
+from airctl.commands.train import train
 from airctl.errors import ConfigError
 from airctl.evaluation.collapse import ALWAYS, NEVER, CountState
-from airctl.evaluation.counts import rollouts
+from airctl.inference.rollouts import rollouts
 from airctl.model import AIR, truncated_geometric
 from airctl.scenes import read_split
-from airctl.training import RunFolder, train
+from airctl.training import RunFolder
 
 # --- the config ------------------------------------------------------------------------------------------------------
 

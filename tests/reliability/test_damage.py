@@ -14,10 +14,10 @@ import torch
 from reliability.conftest import Tally, small
 from reliability.faults import in_fork
 
+from airctl.commands.train import fit_to_data, train
 from airctl.errors import InputFileError
 from airctl.scenes import read_attributes, read_split
-from airctl.training import Learner, RunFolder, checkpoint, train
-from airctl.training.loop import fit_to_data
+from airctl.training import Learner, RunFolder, checkpoint
 
 SAVED = (*checkpoint.FILES, "manifest.json")
 

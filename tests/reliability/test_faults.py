@@ -17,11 +17,13 @@ from reliability.conftest import SPEC, Tally, contents, metric_steps, small, sma
 from reliability.faults import Fault, Outcome, errors, in_fork, kill_points
 
 import airctl
-from airctl import api, files
+from airctl import files
+from airctl.commands import evaluate, variance
+from airctl.commands import report as reports
+from airctl.commands.train import train
 from airctl.reporting import figures
 from airctl.scenes import generate
 from airctl.training import checkpoint as checkpoints
-from airctl.training import train
 
 ERRNOS = [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS]
 ALL = pytest.param(1, id="all", marks=pytest.mark.soak)
@@ -184,9 +186,10 @@ def test_a_scene_file_is_the_old_or_the_new_one(
 
 # What takes long and writes nothing; its results are kept, so that children only do the writing.
 SLOW = [
-    *((api, name) for name in ("find", "evaluate_counts", "evaluate_boxes", "outcomes", "make_gallery", "_measure")),
-    (api, "report_page"),
-    (api, "variance_charts"),
+    *((evaluate, name) for name in ("find", "evaluate_counts", "evaluate_boxes", "outcomes", "make_gallery")),
+    (variance, "_measure"),
+    (reports, "report_page"),
+    (variance, "variance_charts"),
     (figures, "gallery_figures"),
 ]
 
@@ -226,7 +229,7 @@ class Reporting:
         airctl.evaluate(".", seed=seed, device="cpu")
         airctl.measure_variance(".", samples=4, estimators=("exact",), batch=8, seed=seed, device="cpu")
         airctl.draw_run(run)
-        api.report(".", device="cpu")
+        reports.report(".", device="cpu")
 
     def kept(self, function: Callable[..., object]) -> Callable[..., object]:
         def call(*arguments: object, **options: object) -> object:

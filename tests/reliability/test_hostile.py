@@ -27,10 +27,11 @@ from scenes.test_store import HOSTILE
 
 import airctl
 from airctl import config
+from airctl.commands.train import train
 from airctl.errors import AirctlError, ConfigError, InputFileError
 from airctl.files import write_text
 from airctl.scenes import read_idx, read_scenes, read_split
-from airctl.training import RunFolder, checkpoint, train
+from airctl.training import RunFolder, checkpoint
 
 LAST = "step_00000006"
 

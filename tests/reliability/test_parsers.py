@@ -32,11 +32,12 @@ from PIL import Image
 from reliability.conftest import Tally, small
 from reliability.faults import bound_memory, in_fork
 
-from airctl import api, cli, config, inference, scenes, sweep, training
+from airctl import cli, config, scenes
+from airctl.commands import evaluate, infer, preview, sweep, train, variance
+from airctl.commands.train import fit_to_data
 from airctl.errors import AirctlError
 from airctl.scenes import read_attributes, read_idx, read_scenes, read_split
-from airctl.training import Learner, checkpoint
-from airctl.training.loop import fit_to_data
+from airctl.training import Learner, checkpoint, session
 
 ALL = 10_000
 KEYS = [
@@ -274,7 +275,7 @@ class Checkpoint(Parser):
         for name in {*value, "manifest.json"}:
             (self.path / name).write_bytes(files[name])
         try:
-            training.loop._state_from(checkpoint.load(self.path, self.modules, self.optimizer), self.path)
+            session._state_from(checkpoint.load(self.path, self.modules, self.optimizer), self.path)
         finally:
             for name in value:
                 (self.path / name).write_bytes(self.files[name])
@@ -331,10 +332,12 @@ class CommandLine(Parser):
             ]
         for module, names in (
             (scenes, ("generate_data",)),
-            (api, ("evaluate", "measure_variance", "draw_data", "draw_run")),
-            (training, ("train",)),
+            (evaluate, ("evaluate",)),
+            (variance, ("measure_variance",)),
+            (preview, ("draw_data", "draw_run")),
+            (train, ("train",)),
             (sweep, ("sweep",)),
-            (inference, ("infer",)),
+            (infer, ("infer",)),
         ):
             for name in names:
                 setattr(module, name, self.nothing)
@@ -460,7 +463,7 @@ PARSERS = (Idx, GzippedIdx, Hdf5, Checkpoint, Configs, CommandLine, Pictures)
 @pytest.fixture(scope="module")
 def material(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     run = tmp_path_factory.mktemp("material") / "run"
-    training.train(small_data, run, small("train.steps=2"), threads=1, device="cpu")
+    train.train(small_data, run, small("train.steps=2"), threads=1, device="cpu")
     return {"scenes": small_data.read_bytes(), "checkpoint": run / "checkpoints/step_00000002"}
 
 

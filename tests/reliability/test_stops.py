@@ -18,7 +18,8 @@ from reliability.faults import Fault, Outcome, ended, forked, in_fork
 
 import airctl
 from airctl import cli
-from airctl.training import Progress, train
+from airctl.commands.train import train
+from airctl.training import Progress
 
 STEPS = 40  # eight epochs: five batches of eight fill the 40 scenes that are not held out
 EPOCH = 5

@@ -1,4 +1,4 @@
-"""Train a model into a run folder; stop and resume it without a trace.
+"""One call of a training: from the newest whole checkpoint to the last step, or to a signal, without a trace.
 
 What a step does depends on the checkpoint before it and on (seed, purpose, step), on nothing else. So a run that was
 stopped anywhere and started again ends with the same bytes as the run that was not.
@@ -6,33 +6,27 @@ stopped anywhere and started again ends with the same bytes as the run that was 
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from airctl import scenes
 from airctl.config import Config
-from airctl.errors import ConfigError, InputFileError, NotFiniteError
+from airctl.errors import InputFileError, NotFiniteError
 from airctl.evaluation.collapse import CountState, advice
-from airctl.evaluation.counts import rollouts
-from airctl.files import sha256_of
-from airctl.model import AIR, continuing_at, truncated_geometric
-from airctl.objectives import Estimator, Surrogate, count_terms, estimator, roll_out
-from airctl.reporting.figures import save, training_figures
-from airctl.reporting.records import as_written
+from airctl.inference import rollouts
+from airctl.model import truncated_geometric
 from airctl.training import checkpoint
 from airctl.training.board import Board
 from airctl.training.frames import Watched, due
-from airctl.training.randomness import SceneOrder, derive, generator
+from airctl.training.learner import Learner, training_step
+from airctl.training.randomness import SceneOrder
 from airctl.training.run import RunFolder
-from airctl.training.schedules import learning_rate_factor
 from airctl.training.signals import StopRequest
 
 METRICS_EVERY = 10  # steps between two lines of metrics.jsonl
@@ -72,139 +66,7 @@ class Progress:
     milestone: bool  # whether this step is one of those at which the validation scenes are looked at
 
 
-@dataclass(frozen=True)
-class Learner:
-    """What is trained: the model, what its estimator learns, and one optimiser over both."""
-
-    model: AIR
-    estimator: Estimator
-    modules: nn.ModuleDict  # all that a checkpoint holds
-    optimizer: torch.optim.Optimizer
-
-    @classmethod
-    def build(cls, config: Config, device: torch.device) -> Learner:
-        """Fresh weights, a function of the seed; one parameter group for each learning rate."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive(config.train.seed, "weights"))
-            model, chosen = AIR(config), estimator(config.objective.estimator, config)
-        modules = nn.ModuleDict({"model": model, "estimator": chosen.modules}).to(device)
-        groups: list[dict[str, Any]] = [{"params": list(model.parameters()), "peak": config.optimiser.lr}]
-        if learnt := list(chosen.modules.parameters()):
-            groups.append({"params": learnt, "peak": config.optimiser.baseline_lr})
-        return cls(model, chosen, modules, torch.optim.Adam(groups, fused=True))
-
-
-def training_step(learner: Learner, config: Config, images: Tensor, step: int, slowdown: float = 1.0) -> Surrogate:
-    """One step of Adam on ``images`` (uint8 [B, D, D]); raises ``NotFiniteError`` before it would spoil the weights."""
-    device = images.device
-    model, optimizer = learner.model, learner.optimizer
-    factor = slowdown * learning_rate_factor(step, config.train.steps, config.optimiser)
-    for group in optimizer.param_groups:
-        group["lr"] = group["peak"] * factor
-    noise = generator(config.train.seed, "noise", step, device)
-    rollout = roll_out(model, images.float() / 255, learner.estimator, noise)
-    log_p = truncated_geometric(continuing_at(step, config.prior), config.model.num_steps)
-    terms = count_terms(rollout, log_p, config.model.likelihood_sd)
-    surrogate = learner.estimator(rollout, terms, generator(config.train.seed, "estimator", step, device))
-    optimizer.zero_grad(set_to_none=True)
-    (surrogate.loss + surrogate.baseline_loss).backward()
-    for name, value in {
-        "log p(x | z)": terms.log_likelihood,
-        "KL of z_where": rollout.kl_where,
-        "KL of z_what": rollout.kl_what,
-        "log q(n)": terms.log_q,
-        "loss": surrogate.loss,
-        "baseline's loss": surrogate.baseline_loss,
-        "gradient": _clip(list(model.parameters()), config.optimiser.clip),
-    }.items():
-        if not torch.isfinite(value).all():
-            raise NotFiniteError(f"the {name} is not finite at step {step}")
-    optimizer.step()
-    return surrogate
-
-
-def _clip(parameters: list[nn.Parameter], most: float) -> Tensor:
-    """Scale the gradients so that their common norm is at most ``most``; returns the norm that they had."""
-    norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-    if most < math.inf:
-        nn.utils.clip_grads_with_norm_(parameters, most, norm)
-    return norm
-
-
-def train(
-    data: Path,
-    run: Path,
-    config: Config,
-    *,
-    resume: bool = False,
-    device: str = "auto",
-    threads: int | None = None,
-    tensorboard: bool = False,
-    command: Sequence[str] = (),
-    on_progress: Callable[[Progress], None] = lambda progress: None,
-    say: Callable[[str], None] = lambda message: None,
-    warn: Callable[[str], None] | None = None,
-) -> TrainResult:
-    """Train ``config`` on the train split of ``data`` into the folder ``run``; resume what is there if asked to.
-
-    Stopped by Ctrl-C or SIGTERM it finishes the step, saves, and returns with ``stopped_by`` set. Raises
-    ``ConfigError`` for a folder that already holds a run (without ``resume``) or another one (with it),
-    ``RunInUseError`` while another process writes there, ``NotFiniteError`` when even an eighth of the learning rate
-    does not keep the loss finite.
-
-    ``say`` is told what happens, and ``warn`` (by default ``say``) of a model that stops learning to count.
-    ``tensorboard`` keeps the metrics in the run's tensorboard folder too.
-    """
-    board = Board(run / "tensorboard") if tensorboard else None
-    torch.set_num_threads(threads or min(2, torch.get_num_threads()))
-    chosen = pick_device(device)
-    split = scenes.read_split(data, "train")
-    config = fit_to_data(config, split.images.shape)
-    folder = RunFolder(run)
-    with folder.lock():
-        if (run / "config.toml").exists():
-            _check_same_run(folder, config, data, resume)
-        else:
-            told = {"path": str(data.resolve()), "sha256": sha256_of(data), **scenes.read_attributes(data)}
-            folder.create(config, told, command)
-        say(f"writing to {run}, threads {torch.get_num_threads()}, device {chosen}")
-        return _Session(folder, config, split, chosen, on_progress, say, warn or say, board).run()
-
-
-def pick_device(name: str) -> torch.device:
-    """``auto`` is the GPU if there is one; ``ConfigError`` if a device is asked for that is not there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("--device cuda: this machine has no GPU that torch can use: take --device cpu")
-    if name not in ("cpu", "cuda"):
-        raise ConfigError(f"--device {name}: expected auto, cpu or cuda")
-    return torch.device(name)
-
-
-def fit_to_data(config: Config, shape: tuple[int, ...]) -> Config:
-    """The config with the canvas side of the data [S, D, D]; ``ConfigError`` if they contradict each other."""
-    if shape[1] != shape[2]:
-        raise ConfigError(f"the scenes are {shape[2]}x{shape[1]} pixels: expected square ones")
-    if config.model.canvas not in (0, shape[1]):
-        raise ConfigError(f"model.canvas is {config.model.canvas}, but the scenes have {shape[1]} pixels a side")
-    return replace(config, model=replace(config.model, canvas=shape[1]))
-
-
-def _check_same_run(folder: RunFolder, config: Config, data: Path, resume: bool) -> None:
-    if not resume:
-        raise ConfigError(f"{folder.path} already holds a run: pass --resume to go on with it, or choose another --run")
-    before = folder.config()
-    # More steps than before is how a finished run is prolonged; all else must be what it was.
-    if replace(before, train=replace(before.train, steps=config.train.steps)) != config:
-        raise ConfigError(
-            f"{folder.path} was started with another config: see its config.toml, or choose another --run"
-        )
-    if folder.data().get("sha256") != sha256_of(data):
-        raise ConfigError(f"{folder.path} was trained on another file than {data}: choose another --run")
-
-
-class _Session:
+class Session:
     """One call of ``train``: from the newest whole checkpoint to the last step, or to a signal."""
 
     def __init__(
@@ -246,9 +108,6 @@ class _Session:
         self.folder.write_metrics_csv()
         if self.board is not None:
             self.board.close()
-        with as_written(str(self.folder.frames)):
-            pictures = training_figures(self.folder.read_metrics(), self.folder.read_frames())
-        save(pictures, self.folder.figures)
         seconds = time.monotonic() - started
         run = str(self.folder.path)
         return TrainResult(run, self.state.step, seconds, self.state.validation_accuracy, stop.signum)

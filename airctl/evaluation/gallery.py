@@ -9,18 +9,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from airctl.evaluation import RIGHT, Found
+from airctl.evaluation.detection import unpadded
+from airctl.evaluation.failures import RIGHT
 from airctl.evaluation.samples import SPAN, first_rollout, sample_prior, traverse_what
+from airctl.inference import Detections
 from airctl.model import AIR, boxes
-from airctl.reporting.records import choose, in_turn, png_text, scene_record
+from airctl.results.records import choose, in_turn, png_text, scene_record
 from airctl.scenes import SceneSplit
 
+Record = dict[str, Any]
 MOST, EACH = 480, 40  # scenes in all, and of one outcome with one pair of counts
 SAMPLES, ROWS, COLUMNS = 8, 6, 9
 
 
 def make_gallery(
-    model: AIR, found: Found, split: SceneSplit, named: Sequence[str], log_p: Tensor, generator: torch.Generator
+    model: AIR, found: Detections, split: SceneSplit, named: Sequence[str], log_p: Tensor, generator: torch.Generator
 ) -> dict[str, Any]:
     """Scenes of every outcome and every pair of counts that came, glimpses, samples of the prior and a traversal.
 
@@ -30,10 +33,16 @@ def make_gallery(
     kinds = list(zip(named, counts, found.counts.tolist(), strict=True))
     kept = [i for turn, i in in_turn(kinds) if turn < EACH][:MOST]
     scenes = [
-        scene_record(split.images[i], found, i, counts[i], split.boxes[i]) | {"scene": i, "outcome": named[i]}
+        record_of(split.images[i], found, i, counts[i], split.boxes[i]) | {"scene": i, "outcome": named[i]}
         for i in sorted(kept, key=lambda i: named[i] == RIGHT)  # failures first, each kind in its turn
     ]
     return {"scenes": scenes, **_drawn(model, split, log_p, generator)}
+
+
+def record_of(image: np.ndarray, found: Detections, index: int, true_count: int, true_boxes: np.ndarray) -> Record:
+    """Scene ``index`` of ``found`` (image uint8 [D, D], true boxes [M, 4] padded with -1) for its pictures."""
+    glimpses = found.glimpses[index, : int(found.counts[index])]
+    return scene_record(image, found.drawn[index], true_count, unpadded(true_boxes), glimpses)
 
 
 def _drawn(model: AIR, split: SceneSplit, log_p: Tensor, generator: torch.Generator) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from airctl.config import Config
 from airctl.reporting.axes import LinearAxis
 from airctl.reporting.figures import elbo_range, series, smooth
 from airctl.reporting.pictures import STEP_COLOURS
-from airctl.reporting.records import in_turn
 from airctl.reporting.variance import WHOLE
+from airctl.results.records import in_turn
 
 Record = Mapping[str, Any]
 _ALL = "all of it right"
@@ -50,7 +50,9 @@ class RunReport:
 
 def report_page(runs: Sequence[RunReport]) -> str:
     """The whole page for one run, or for several to compare."""
-    style, script = (resources.files("airctl.reporting").joinpath(f"page.{kind}").read_text() for kind in ("css", "js"))
+    style, script = (
+        resources.files("airctl.reporting.page").joinpath(f"page.{kind}").read_text() for kind in ("css", "js")
+    )
     title = " and ".join(run.name for run in runs) if len(runs) < 4 else f"{len(runs)} runs"
     sections = [
         ("numbers", "Numbers", _cards(runs[0]) if len(runs) == 1 else _comparison(runs)),

@@ -24,7 +24,7 @@ from itertools import zip_longest
 import torch
 from torch import Tensor, nn
 
-from airctl.evaluation.streams import BiasTest, Slices, Stream
+from airctl.laboratory.streams import BiasTest, Slices, Stream
 from airctl.model import AIR, Rollout
 from airctl.objectives import CountTerms, Estimator, Exact, count_terms, roll_out
 

@@ -13,8 +13,6 @@ import numpy as np
 from PIL import Image
 
 from airctl.errors import InputFileError
-from airctl.evaluation import Found
-from airctl.evaluation.detection import there
 
 LARGEST = 100  # pixels a side; larger scenes are made smaller before they are kept
 WATCHED = 8  # scenes in a row of Figure 1
@@ -48,21 +46,24 @@ def choose(counts: Sequence[int], most: int = WATCHED) -> list[int]:
 
 
 def scene_record(
-    image: np.ndarray, found: Found, index: int, true_count: int, true_boxes: np.ndarray
+    image: np.ndarray,
+    drawn: np.ndarray,
+    true_count: int,
+    true_boxes: np.ndarray,
+    glimpses: np.ndarray,
 ) -> dict[str, Any]:
-    """Scene ``index`` of ``found`` (image uint8 [D, D], true boxes [M, 4] padded with -1) for its pictures.
+    """A scene (uint8 [D, D]), what was ``drawn`` of it (the same), its true boxes [m, 4] and the glimpses taken [n, 4].
 
     Counts, boxes in pixels of the canvas, in step order the glimpses taken, and two PNGs in base64.
     """
-    count = int(found.counts[index])
     return {
         "true": int(true_count),
-        "found": count,
+        "found": len(glimpses),
         "side": image.shape[-1],
-        "boxes": np.round(found.glimpses[index, :count].astype(float), 1).tolist(),
-        "true_boxes": there(true_boxes).tolist(),
+        "boxes": np.round(glimpses.astype(float), 1).tolist(),
+        "true_boxes": true_boxes.tolist(),
         "image": png_text(image),
-        "drawn": png_text(found.drawn[index]),
+        "drawn": png_text(drawn),
     }
 
 

@@ -17,10 +17,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from airctl.evaluation.climb import Hypotheses, climb
-from airctl.evaluation.counts import rollouts
-from airctl.evaluation.effort import USUAL, Effort
-from airctl.evaluation.rearrange import of_count, pixel_places, rearrange
+from airctl.inference.climb import Hypotheses, climb
+from airctl.inference.effort import USUAL, Effort
+from airctl.inference.rearrange import of_count, pixel_places, rearrange
+from airctl.inference.rollouts import rollouts
 from airctl.model import AIR, Rollout, crop, paste
 from airctl.objectives import CountTerms
 

@@ -23,8 +23,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from airctl.evaluation.climb import Hypotheses, climb
-from airctl.evaluation.effort import USUAL, Effort
+from airctl.inference.climb import Hypotheses, climb
+from airctl.inference.effort import USUAL, Effort
 from airctl.model import AIR, Noise, crop
 
 MEANS, SAMPLES = 3, 3  # rounds in which the network looks at its means, as long as that helps, and then at samples

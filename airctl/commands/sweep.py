@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from airctl import api
+from airctl.commands.evaluate import evaluate
 from airctl.errors import AirctlError, ConfigError
 from airctl.files import write_text
 from airctl.reporting.tables import sweep_table
@@ -87,7 +87,7 @@ def sweep(
         metrics = RunFolder(run).read_metrics()
         accuracy = trained["validation_accuracy"] or 0.0
         if split == "test":
-            accuracy = api.evaluate(run, split="test")["count_accuracy"]
+            accuracy = evaluate(run, split="test")["count_accuracy"]
         row |= {"accuracy": accuracy, "steps": trained["steps"]}
         row |= {f"steps_to_{level:.0%}": steps_to(metrics, level) for level in LEVELS}
         say(f"{run.name}: {accuracy:.2%}")

@@ -1,0 +1,1 @@
+"""What the commands do, as functions, one file a command: a run folder or a data file in, results out."""
