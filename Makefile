@@ -33,7 +33,7 @@ test: setup lint  ## linter, types and tests
 
 browser: setup  ## the report page in a real browser, as Debian's chromium-driver package has it
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[browser]'
-	$(BIN)/python -m pytest tests/test_browser.py -rs
+	$(BIN)/python -m pytest tests/reporting/test_browser.py -rs
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .

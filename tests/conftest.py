@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from small import run_command, tiny
 
+from airctl.commands.train import train as train_run
 from airctl.config import Config, override
+from airctl.scenes import SceneSpec, generate_data
 
 torch.set_num_threads(1)
 # A shared machine is slow at times: no example has a deadline. Derandomised, so that a failure is there again.
@@ -38,3 +42,25 @@ TINY = (
 def tiny_config() -> Callable[..., Config]:
     """tiny_config("model.embedding=raw", ...): the small config with these settings on top."""
     return lambda *settings: override(Config(), (*TINY, *settings))
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """120 train and 40 test scenes of font digits."""
+    path = tmp_path_factory.mktemp("scenes") / "scenes.h5"
+    generate_data(path, SceneSpec(train=120, test=40), digits="font", say=lambda message: None)
+    return path
+
+
+@pytest.fixture(scope="session")
+def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of twelve steps with the neural baseline; tests must not write to it."""
+    run = tmp_path_factory.mktemp("runs") / "finished"
+    train_run(data, run, tiny("objective.estimator=score-function-neural"), threads=1)
+    return run
+
+
+@pytest.fixture
+def airctl(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """airctl("train", path, ...): exit code, stdout and stderr of that command line."""
+    return lambda *arguments: run_command([str(a) for a in arguments], monkeypatch, capsys)

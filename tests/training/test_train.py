@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from pipeline.conftest import tiny
+from small import tiny
 
 from airctl.commands.train import fit_to_data, train
 from airctl.errors import ConfigError, InputFileError, NotFiniteError, RunInUseError

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pipeline.test_cli import run as command
+from small import run_command as command
 
 import airctl
 from airctl.errors import ConfigError, InputFileError
@@ -154,7 +154,7 @@ def test_a_run_that_is_not_evaluated_is_evaluated_once(finished: Path, tmp_path:
 
 def test_several_runs_stand_side_by_side(run: Path, data: Path, tmp_path: Path) -> None:
     """A column each, with the settings in which they differ; the page wants a place of its own."""
-    from pipeline.conftest import tiny
+    from small import tiny
 
     airctl.train(data, tmp_path / "second", tiny("train.seed=3", "objective.estimator=rloo"), threads=1)
     runs = [run, tmp_path / "second"]
@@ -235,7 +235,7 @@ def test_the_gallery_keeps_some_of_every_kind(evaluated: Path) -> None:
 
 def test_a_model_that_finds_nothing_has_pictures_and_a_page(data: Path, tmp_path: Path) -> None:
     """Without a single step, after the second look too, there are no glimpses and no traversal; the rest is drawn."""
-    from pipeline.conftest import tiny
+    from small import tiny
 
     airctl.train(data, tmp_path / "run", tiny("model.present_bias=-10000.0", "train.steps=1"), threads=1)
     page = airctl.report(tmp_path / "run").read_text(encoding="utf-8")

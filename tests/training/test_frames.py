@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from pipeline.conftest import tiny
-from pipeline.test_cli import airctl, run, settings  # noqa: F401  # a fixture
+from small import settings, tiny
 
 from airctl import config
 from airctl.commands.train import train
@@ -30,7 +29,7 @@ from airctl.training import RunFolder
 
 
 @pytest.mark.parametrize("preset", [*config.PRESETS])
-def test_the_printed_config_is_what_config_reads_back(preset: str, airctl, tmp_path: Path) -> None:  # noqa: F811
+def test_the_printed_config_is_what_config_reads_back(preset: str, airctl, tmp_path: Path) -> None:
     """config -> file -> config gives the same bytes, with the preset, --set and the options of their own in it."""
     words = ["--preset", preset, "--set", "model.hidden=77", "--steps", 5, "--estimator", "rloo", "--seed", 3]
     code, out, err = airctl("config", *words)
@@ -41,7 +40,7 @@ def test_the_printed_config_is_what_config_reads_back(preset: str, airctl, tmp_p
     assert config.load(tmp_path / "mine.toml") == config.override(wanted, ["objective.estimator=rloo"])
 
 
-def test_a_run_has_the_config_that_was_printed(airctl, data: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_a_run_has_the_config_that_was_printed(airctl, data: Path, tmp_path: Path) -> None:
     """train --config of the printed file writes the same config.toml, but for the canvas that the data has."""
     (tmp_path / "mine.toml").write_text(airctl("config", *settings())[1])
     code, _, _ = airctl("train", data, "--run", tmp_path / "run", "--config", tmp_path / "mine.toml", "--steps", 1)
@@ -59,7 +58,7 @@ def test_a_run_has_the_config_that_was_printed(airctl, data: Path, tmp_path: Pat
         (["--sett", "model.hidden=3"], "Did you mean '--set'?"),
     ],
 )
-def test_config_checks_what_it_prints(words: list[str], sentence: str, airctl) -> None:  # noqa: F811
+def test_config_checks_what_it_prints(words: list[str], sentence: str, airctl) -> None:
     """A misspelt name is exit 2 and the nearest right one."""
     code, out, err = airctl("config", *words)
     assert (code, out) == (2, "")
@@ -69,7 +68,7 @@ def test_config_checks_what_it_prints(words: list[str], sentence: str, airctl) -
 # --- progress --------------------------------------------------------------------------------------------------------
 
 
-def test_without_a_terminal_each_validation_is_a_plain_line(airctl, data: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_without_a_terminal_each_validation_is_a_plain_line(airctl, data: Path, tmp_path: Path) -> None:
     """Steps 4, 8, 12 of 12: ELBO, accuracy, pace and time left; no control characters; --json is silent."""
     code, _, err = airctl("train", data, "--run", tmp_path / "run", *settings())
     assert code == 0

@@ -15,7 +15,7 @@ import airctl
 from airctl import cli
 from airctl.cli.reference import reference
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def test_docs_cli_md_is_what_the_commands_say() -> None:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from pipeline.conftest import TINY
+from small import TINY
 
 from airctl.commands.sweep import parse_seeds, parse_variations, steps_to, summary, sweep
 from airctl.errors import AirctlError, ConfigError

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from pipeline.test_cli import airctl, run  # noqa: F401  # a fixture
 
 import airctl as library
 from airctl.commands.infer import infer
@@ -109,7 +108,7 @@ def test_what_is_found_adds_up(undecided: Path, data: Path) -> None:
             assert crop.shape[0] >= box.box[3] - box.box[1]
 
 
-def test_the_command_prints_lines_and_writes_pictures(airctl, undecided: Path, data: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_the_command_prints_lines_and_writes_pictures(airctl, undecided: Path, data: Path, tmp_path: Path) -> None:
     """--json: an object a line; a table otherwise; -o: the picture, its crops, and what the model read and drew."""
     folder = save(tmp_path / "in", read_split(data, "test").images[:5])
     hostile = folder / "evil\x1b[31m\n.png"
@@ -128,7 +127,7 @@ def test_the_command_prints_lines_and_writes_pictures(airctl, undecided: Path, d
     assert "\x1b" not in out
 
 
-def test_a_bad_file_is_told_and_is_exit_3_after_the_others(airctl, undecided: Path, data: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_a_bad_file_is_told_and_is_exit_3_after_the_others(airctl, undecided: Path, data: Path, tmp_path: Path) -> None:
     """The good pictures are on stdout, the bad one is a sentence on stderr."""
     folder = save(tmp_path / "in", read_split(data, "test").images[:2])
     (folder / "bad\x1b[31m.png").write_bytes(b"no picture")
@@ -151,7 +150,7 @@ def test_a_bad_file_is_told_and_is_exit_3_after_the_others(airctl, undecided: Pa
 def test_a_misspelt_choice_is_answered_with_the_nearest(
     words: list[str],
     sentence: str,
-    airctl,  # noqa: F811
+    airctl,
     undecided: Path,
     data: Path,
 ) -> None:

@@ -8,31 +8,10 @@ from pathlib import Path
 
 import click
 import pytest
-from pipeline.conftest import TINY
+from small import settings
 
 from airctl import cli
 from airctl.cli.shell import Word
-
-
-def run(
-    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> tuple[int, str, str]:
-    """What a shell would see: exit code, stdout, stderr."""
-    monkeypatch.setattr("sys.argv", ["airctl", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    out, err = capsys.readouterr()
-    assert "Traceback" not in err
-    return int(ended.value.code or 0), out, err
-
-
-@pytest.fixture
-def airctl(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    return lambda *arguments: run([str(a) for a in arguments], monkeypatch, capsys)
-
-
-def settings() -> list[str]:
-    return [word for setting in TINY for word in ("--set", setting)]
 
 
 def test_the_whole_way(airctl, tmp_path: Path) -> None:
