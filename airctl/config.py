@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import inspect
 import json
 import math
 import tomllib
@@ -19,81 +20,103 @@ from airctl.errors import ConfigError, InputFileError
 from airctl.files import read_small
 
 
-def _choice(default: str, *others: str) -> Any:
-    return field(default=default, metadata={"choices": (default, *others)})
+def _choice(default: str, *others: str, help: str) -> Any:
+    return field(default=default, metadata={"help": help, "choices": (default, *others)})
 
 
-def _at_least(default: float, low: float, high: float = math.inf) -> Any:
-    return field(default=default, metadata={"range": (low, high)})
+def _at_least(default: float, low: float, high: float = math.inf, *, help: str) -> Any:
+    return field(default=default, metadata={"help": help, "range": (low, high)})
+
+
+def _plain(default: Any, *, help: str) -> Any:
+    return field(default=default, metadata={"help": help})
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     """The sizes of p(x, z) and q(z | x)."""
 
-    canvas: int = _at_least(0, 0, 4096)  # side of the canvas in pixels; 0: as the data has it
-    num_steps: int = _at_least(3, 1, 64)  # N, the most objects it can find
-    glimpse: int = _at_least(28, 2, 512)  # side of the glimpse in pixels
-    what: int = _at_least(50, 1, 4096)  # numbers in z_what
-    hidden: int = _at_least(256, 1, 8192)  # LSTM units
-    predict_hidden: int = _at_least(200, 1, 8192)  # hidden units between LSTM and (z_where, z_pres)
-    glimpse_hidden: int = _at_least(400, 1, 8192)  # hidden units of the glimpse encoder and decoder
-    embedding: str = _choice("conv", "raw")  # what the LSTM reads: a convolutional embedding or the pixels
-    attention_input: str = _choice("canvas", "residual")  # of the canvas, or of what is not explained yet
-    decoder_bias: float = -2.0  # the decoder starts at sigmoid(decoder_bias), nearly empty
-    present_bias: float = 2.0  # logit of q(z_pres = 1) at the start: attend first, learn to stop later
-    where_sd_max: float = _at_least(0.0, 0.0)  # bound of the sds of q(z_where); x, y in half glimpses; 0: none
-    likelihood_sd: float = _at_least(0.3, 1e-3, 1e3)  # of the Gaussian pixel likelihood
+    canvas: int = _at_least(0, 0, 4096, help="side of the canvas in pixels; 0: as the data has it")
+    num_steps: int = _at_least(3, 1, 64, help="N, the most objects that can be found in a scene")
+    glimpse: int = _at_least(28, 2, 512, help="side of the glimpse in pixels")
+    what: int = _at_least(50, 1, 4096, help="size of z_what")
+    hidden: int = _at_least(256, 1, 8192, help="LSTM units")
+    predict_hidden: int = _at_least(200, 1, 8192, help="hidden units between the LSTM and (z_where, z_pres)")
+    glimpse_hidden: int = _at_least(400, 1, 8192, help="hidden units of the glimpse encoder and of the decoder")
+    embedding: str = _choice("conv", "raw", help="what the LSTM reads: a convolutional embedding or the pixels")
+    attention_input: str = _choice(
+        "canvas", "residual", help="what the embedding sees: the canvas, or what no object explains yet"
+    )
+    decoder_bias: float = _plain(-2.0, help="the decoder starts at sigmoid(decoder_bias), nearly empty")
+    present_bias: float = _plain(2.0, help="logit of q(z_pres = 1) at the start: attend first, learn to stop later")
+    where_sd_max: float = _at_least(
+        0.0, 0.0, help="upper bound of the standard deviations of q(z_where), x and y in half glimpses; 0: none"
+    )
+    likelihood_sd: float = _at_least(0.3, 1e-3, 1e3, help="standard deviation of the Gaussian pixel likelihood")
 
 
 @dataclass(frozen=True)
 class PriorConfig:
     """p(z_where), and the truncated geometric p(n) proportional to ``count ** n`` with its annealing."""
 
-    where_loc: tuple[float, float, float] = (3.0, 0.0, 0.0)  # scale = canvas side / glimpse side, x, y
-    where_scale: tuple[float, float, float] = (0.2, 1.0, 1.0)
-    count: float = _at_least(1e-2, 1e-30, 1.0)  # probability of one more object, at the end of the annealing
-    count_start: float = _at_least(1.0, 1e-30, 1.0)  # the same, at step 0
-    count_anneal: str = _choice("exponential", "linear", "none")
-    count_anneal_steps: int = _at_least(300, 0)
+    where_loc: tuple[float, float, float] = _plain(
+        (3.0, 0.0, 0.0), help="mean of p(z_where): scale (canvas side / glimpse side), x, y"
+    )
+    where_scale: tuple[float, float, float] = _plain(
+        (0.2, 1.0, 1.0), help="standard deviations of p(z_where): scale, x, y"
+    )
+    count: float = _at_least(1e-2, 1e-30, 1.0, help="probability of one more object, at the end of the annealing")
+    count_start: float = _at_least(1.0, 1e-30, 1.0, help="probability of one more object at step 0; 1: uniform p(n)")
+    count_anneal: str = _choice(
+        "exponential", "linear", "none", help="how count_start becomes count; none: count from the first step on"
+    )
+    count_anneal_steps: int = _at_least(300, 0, help="steps of the annealing")
 
 
 @dataclass(frozen=True)
 class ObjectiveConfig:
     """Which gradient estimator trains the model, by its name in ``airctl.objectives``."""
 
-    estimator: str = "defensive"
-    share: float = _at_least(0.1, 0.0, 1.0)  # of uniform weights on the counts in defensive's first step
-    baseline_hidden: int = _at_least(256, 1, 8192)  # LSTM units of the neural baseline
-    samples: int = _at_least(4, 2, 1024)  # K: counts of rloo; roll-outs a scene of vimco and reweighted-wake-sleep
-    temperature: float = _at_least(0.67, 1e-3, 1e3)  # of concrete, at the end of its annealing; where rebar starts
-    temperature_start: float = _at_least(0.67, 1e-3, 1e3)  # of concrete, at its first step
-    temperature_anneal_steps: int = _at_least(0, 0)  # exponentially from the one to the other; 0: fixed
+    estimator: str = _plain("defensive", help="gradient estimator, by its name in docs/estimators.md")
+    share: float = _at_least(
+        0.1, 0.0, 1.0, help="defensive: share of uniform weights on the counts at the first step, 0 at the last"
+    )
+    baseline_hidden: int = _at_least(256, 1, 8192, help="LSTM units of the neural baseline")
+    samples: int = _at_least(
+        4, 2, 1024, help="K: counts per scene of rloo; roll-outs per scene of vimco and reweighted-wake-sleep"
+    )
+    temperature: float = _at_least(
+        0.67, 1e-3, 1e3, help="temperature of concrete at the end of its annealing; where rebar starts"
+    )
+    temperature_start: float = _at_least(0.67, 1e-3, 1e3, help="temperature of concrete at its first step")
+    temperature_anneal_steps: int = _at_least(
+        0, 0, help="steps from temperature_start to temperature, exponentially; 0: temperature throughout"
+    )
 
 
 @dataclass(frozen=True)
 class OptimiserConfig:
     """Adam, its learning-rate schedule and the clipping of the gradient's norm."""
 
-    lr: float = _at_least(2e-3, 0.0)
-    baseline_lr: float = _at_least(1e-3, 0.0)
-    schedule: str = _choice("cosine", "constant")
-    warmup: int = _at_least(50, 0)  # steps over which the learning rate rises from 0
-    clip: float = _at_least(10.0, 0.0)  # largest norm of the model's gradient
+    lr: float = _at_least(2e-3, 0.0, help="learning rate of the model, the highest of the schedule")
+    baseline_lr: float = _at_least(1e-3, 0.0, help="learning rate of the baseline and of an estimator's own parameters")
+    schedule: str = _choice("cosine", "constant", help="course of the learning rate over train.steps")
+    warmup: int = _at_least(50, 0, help="steps over which the learning rate rises from 0")
+    clip: float = _at_least(10.0, 0.0, help="largest norm of the model's gradient; inf: not clipped")
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """How long, on what and how often it is looked at."""
 
-    steps: int = _at_least(2000, 0)
-    batch: int = _at_least(64, 1, 1 << 20)
-    seed: int = _at_least(0, 0, 2**63 - 1)
-    validation: int = _at_least(2000, 0)  # scenes held out from the train split
-    validate_every: int = _at_least(200, 1)
-    checkpoint_every: int = _at_least(500, 1)
-    keep_last: int = _at_least(3, 1)  # newest checkpoints kept
-    keep_every: int = _at_least(0, 0)  # and, for good, those at each multiple of this step (0: none)
+    steps: int = _at_least(2000, 0, help="training steps")
+    batch: int = _at_least(64, 1, 1 << 20, help="scenes per step")
+    seed: int = _at_least(0, 0, 2**63 - 1, help="seed of the weights, of the order of the scenes and of all samples")
+    validation: int = _at_least(2000, 0, help="scenes held out from the train split for validation")
+    validate_every: int = _at_least(200, 1, help="steps between validations")
+    checkpoint_every: int = _at_least(500, 1, help="steps between checkpoints")
+    keep_last: int = _at_least(3, 1, help="number of newest checkpoints kept")
+    keep_every: int = _at_least(0, 0, help="keep the checkpoints at multiples of this step for good; 0: none")
 
 
 @dataclass(frozen=True)
@@ -184,15 +207,26 @@ def load(path: Path, base: Config | None = None) -> Config:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def dumps(config: Config) -> str:
-    """The whole config as TOML; ``load`` of it gives the same config back."""
+def dumps(config: Config, *, comments: bool = False) -> str:
+    """The whole config as TOML; ``load`` of it gives the same config back, with ``comments`` or without.
+
+    ``comments`` puts above each section what it is for and above each key what it means.
+    """
     lines = [f"preset = {_toml(config.preset)}"]
     for section in dataclasses.fields(config):
         values = getattr(config, section.name)
         if dataclasses.is_dataclass(values):
-            lines += ["", f"[{section.name}]"]
-            lines += [f"{f.name} = {_toml(getattr(values, f.name))}" for f in dataclasses.fields(values)]
+            lines += ["", *([f"# {inspect.cleandoc(values.__doc__ or '')}"] if comments else []), f"[{section.name}]"]
+            for entry in dataclasses.fields(values):
+                lines += [f"# {described(entry)}"] if comments else []
+                lines.append(f"{entry.name} = {_toml(getattr(values, entry.name))}")
     return "\n".join(lines) + "\n"
+
+
+def described(entry: dataclasses.Field[Any]) -> str:
+    """What a key means, with the words that it can be."""
+    choices = entry.metadata.get("choices")
+    return str(entry.metadata["help"]) + (f" ({', '.join(choices)})" if choices else "")
 
 
 def _parse(text: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 import pytest
@@ -278,3 +279,20 @@ def test_any_word_comes_back_from_its_file(tmp_path: Path, word: str) -> None:
     config = Config()
     config = dataclasses.replace(config, objective=dataclasses.replace(config.objective, estimator=word))
     assert load(written(tmp_path, dumps(config))) == config
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_comments_change_nothing_that_is_read(tmp_path: Path, name: str) -> None:
+    """The commented file of ``airctl config`` reads back as the preset, and its other lines are the plain file."""
+    text = dumps(preset(name), comments=True)
+    assert load(written(tmp_path, text)) == preset(name)
+    assert [line for line in text.splitlines() if not line.startswith("#")] == dumps(preset(name)).splitlines()
+
+
+def test_each_key_and_section_is_explained() -> None:
+    """Above each key stands one line that says what it means, and names the words that it can be."""
+    lines = dumps(Config(), comments=True).splitlines()
+    for above, line in itertools.pairwise(lines):
+        if line.startswith("[") or " = " in line.split("#")[0]:
+            assert line.startswith("preset") or above.startswith("# "), line
+    assert lines[lines.index('embedding = "conv"') - 1].endswith("(conv, raw)")

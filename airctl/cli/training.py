@@ -44,7 +44,7 @@ def show_config(preset: str | None, config_file: Path | None, **overrides: Any) 
 
     Preset, then file, then --set in order, then the other options; each name and value is checked.
     """
-    click.echo(config.dumps(_resolve(preset, config_file, **overrides)), nl=False)
+    click.echo(config.dumps(_resolve(preset, config_file, **overrides), comments=True), nl=False)
 
 
 @airctl.command(short_help="Train a model; stop and resume it without a trace.")
