@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from airctl.errors import ConfigError, InputFileError
 from airctl.files import read_small
@@ -40,24 +40,54 @@ class ModelConfig:
     num_steps: int = _at_least(3, 1, 64, help="N, the most objects that can be found in a scene")
     glimpse: int = _at_least(28, 2, 512, help="side of the glimpse in pixels")
     what: int = _at_least(50, 1, 4096, help="size of z_what")
-    hidden: int = _at_least(256, 1, 8192, help="LSTM units")
-    predict_hidden: int = _at_least(200, 1, 8192, help="hidden units between the LSTM and (z_where, z_pres)")
     glimpse_hidden: int = _at_least(400, 1, 8192, help="hidden units of the glimpse encoder and of the decoder")
-    embedding: str = _choice("conv", "raw", help="what the LSTM reads: a convolutional embedding or the pixels")
-    attention_input: str = _choice(
-        "canvas", "residual", help="what the embedding sees: the canvas, or what no object explains yet"
-    )
+    encoder: str = _plain("mlp", help="encoder of the glimpse, by its name in airctl.model.encoders")
+    decoder: str = _plain("mlp", help="decoder of the object, by its name in airctl.model.decoders")
     decoder_bias: float = _plain(-2.0, help="the decoder starts at sigmoid(decoder_bias), nearly empty")
-    present_bias: float = _plain(2.0, help="logit of q(z_pres = 1) at the start: attend first, learn to stop later")
-    where_sd_max: float = _at_least(
-        0.0, 0.0, help="upper bound of the standard deviations of q(z_where), x and y in half glimpses; 0: none"
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The inference network: what proposes objects."""
+
+    kind: str = _plain("recurrent", help="inference network, by its name in airctl.model: recurrent")
+    hidden: int = _at_least(256, 1, 8192, help="recurrent: LSTM units")
+    predict_hidden: int = _at_least(200, 1, 8192, help="recurrent: hidden units between the LSTM and (z_where, z_pres)")
+    embedding: str = _plain("conv", help="recurrent: what the LSTM reads, a convolutional embedding or the raw pixels")
+    attention_input: str = _plain(
+        "canvas", help="recurrent: what the embedding sees, the canvas, or the residual that no object explains yet"
     )
-    likelihood_sd: float = _at_least(0.3, 1e-3, 1e3, help="standard deviation of the Gaussian pixel likelihood")
+    present_bias: float = _plain(
+        2.0, help="recurrent: logit of q(z_pres = 1) at the start: attend first, learn to stop later"
+    )
+
+
+@dataclass(frozen=True)
+class LikelihoodConfig:
+    """p(x | the objects)."""
+
+    kind: str = _plain("gaussian", help="pixel likelihood, by its name in airctl.model.likelihoods")
+    sd: float = _at_least(0.3, 1e-3, 1e3, help="gaussian: standard deviation of a pixel")
+
+
+@dataclass(frozen=True)
+class CountConfig:
+    """p(n), the prior of the number of objects in a scene, with its annealing."""
+
+    kind: str = _plain("geometric", help="count prior, by its name in airctl.model.priors")
+    probability: float = _at_least(
+        1e-2, 1e-30, 1.0, help="geometric: probability of one more object, at the end of the annealing"
+    )
+    start: float = _at_least(1.0, 1e-30, 1.0, help="geometric: the same at step 0; 1: uniform p(n)")
+    anneal: str = _choice(
+        "exponential", "linear", "none", help="how start becomes probability; none: probability from the first step on"
+    )
+    anneal_steps: int = _at_least(300, 0, help="steps of the annealing")
 
 
 @dataclass(frozen=True)
 class PriorConfig:
-    """p(z_where), and the truncated geometric p(n) proportional to ``count ** n`` with its annealing."""
+    """p(z_where); p(z_what) is the standard normal."""
 
     where_loc: tuple[float, float, float] = _plain(
         (3.0, 0.0, 0.0), help="mean of p(z_where): scale (canvas side / glimpse side), x, y"
@@ -65,12 +95,17 @@ class PriorConfig:
     where_scale: tuple[float, float, float] = _plain(
         (0.2, 1.0, 1.0), help="standard deviations of p(z_where): scale, x, y"
     )
-    count: float = _at_least(1e-2, 1e-30, 1.0, help="probability of one more object, at the end of the annealing")
-    count_start: float = _at_least(1.0, 1e-30, 1.0, help="probability of one more object at step 0; 1: uniform p(n)")
-    count_anneal: str = _choice(
-        "exponential", "linear", "none", help="how count_start becomes count; none: count from the first step on"
+
+
+@dataclass(frozen=True)
+class PosteriorConfig:
+    """q(z_where) and q(z_what)."""
+
+    where: str = _plain("diagonal", help="family of q(z_where), by its name in airctl.model.posteriors")
+    what: str = _plain("diagonal", help="family of q(z_what), by its name in airctl.model.posteriors")
+    where_sd_max: float = _at_least(
+        0.0, 0.0, help="upper bound of the standard deviations of q(z_where), x and y in half glimpses; 0: none"
     )
-    count_anneal_steps: int = _at_least(300, 0, help="steps of the annealing")
 
 
 @dataclass(frozen=True)
@@ -126,9 +161,13 @@ class Config:
     ``config.model.hidden`` is ``--set model.hidden=512`` on the command line and ``[model] hidden = 512`` in TOML.
     """
 
-    preset: str = "fast"
+    preset: str = "recurrent"
     model: ModelConfig = ModelConfig()
+    network: NetworkConfig = NetworkConfig()
+    likelihood: LikelihoodConfig = LikelihoodConfig()
+    count: CountConfig = CountConfig()
     prior: PriorConfig = PriorConfig()
+    posterior: PosteriorConfig = PosteriorConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
     optimiser: OptimiserConfig = OptimiserConfig()
     train: TrainConfig = TrainConfig()
@@ -136,7 +175,7 @@ class Config:
 
 # The count prior starts uniform: with its price of 4.6 nats an object from the first step on, some seeds learn to
 # attend to nothing before they have learnt to draw (docs/experiments.md).
-_FAST = Config()
+_RECURRENT = Config()
 _PLAIN_ADAM = OptimiserConfig(lr=1e-4, schedule="constant", warmup=0, clip=math.inf)
 
 # Eslami et al. 2016 as its authors meant it: the count prior is annealed, each decision gets the credit of what
@@ -144,8 +183,9 @@ _PLAIN_ADAM = OptimiserConfig(lr=1e-4, schedule="constant", warmup=0, clip=math.
 # 0.1 is the better one, in every seed (docs/results.md).
 _PAPER = Config(
     preset="paper",
-    model=ModelConfig(embedding="raw", glimpse_hidden=200),
-    prior=PriorConfig(count=1e-5, count_anneal_steps=5_000),
+    model=ModelConfig(glimpse_hidden=200),
+    network=NetworkConfig(embedding="raw"),
+    count=CountConfig(probability=1e-5, anneal_steps=5_000),
     objective=ObjectiveConfig(estimator="score-function-neural"),
     optimiser=dataclasses.replace(_PLAIN_ADAM, baseline_lr=1e-3),
     train=TrainConfig(steps=20_000, validate_every=1_000, checkpoint_every=1_000),
@@ -154,21 +194,48 @@ _PAPER = Config(
 # Drelich 2019 to the letter: section 4 of the report gives these numbers, its baseline's bias included.
 _REPORT_2019 = Config(
     preset="report-2019",
-    model=ModelConfig(embedding="raw", glimpse_hidden=200, decoder_bias=0.0),
-    prior=PriorConfig(where_scale=(0.1, 1.0, 1.0), count=1e-2, count_anneal="none"),
+    model=ModelConfig(glimpse_hidden=200, decoder_bias=0.0),
+    network=NetworkConfig(embedding="raw"),
+    count=CountConfig(probability=1e-2, anneal="none"),
+    prior=PriorConfig(where_scale=(0.1, 1.0, 1.0)),
     objective=ObjectiveConfig(estimator="report-2019"),
     optimiser=dataclasses.replace(_PLAIN_ADAM, baseline_lr=0.1),
     train=TrainConfig(steps=200_000, validate_every=1_000, checkpoint_every=1_000, keep_every=10_000),
 )
 
-PRESETS: Mapping[str, Config] = {config.preset: config for config in (_FAST, _PAPER, _REPORT_2019)}
+PRESETS: Mapping[str, Config] = {config.preset: config for config in (_RECURRENT, _PAPER, _REPORT_2019)}
+DEFAULT = "recurrent"
+_PRESET_ALIASES = {"fast": "recurrent"}
+
+# Where the keys of older versions went. Both still load, and --set takes both.
+_RENAMED = {
+    "model.hidden": "network.hidden",
+    "model.predict_hidden": "network.predict_hidden",
+    "model.embedding": "network.embedding",
+    "model.attention_input": "network.attention_input",
+    "model.present_bias": "network.present_bias",
+    "model.where_sd_max": "posterior.where_sd_max",
+    "model.likelihood_sd": "likelihood.sd",
+    "prior.count": "count.probability",
+    "prior.count_start": "count.start",
+    "prior.count_anneal": "count.anneal",
+    "prior.count_anneal_steps": "count.anneal_steps",
+}
 
 
 def preset(name: str) -> Config:
     """The preset of that name; ``ConfigError`` names the nearest one otherwise."""
-    if name not in PRESETS:
-        raise ConfigError(f"there is no preset {name!r}{hint(name, PRESETS)}")
-    return PRESETS[name]
+    return lookup(PRESETS, "preset", _named(name))
+
+
+T = TypeVar("T")
+
+
+def lookup(registry: Mapping[str, T], key: str, name: str) -> T:
+    """The entry ``name`` of a registry that config key ``key`` chooses from; ``ConfigError`` has a suggestion."""
+    if name not in registry:
+        raise ConfigError(f"there is no {key} {name!r}{hint(name, registry)}")
+    return registry[name]
 
 
 def hint(word: str, known: Iterable[str]) -> str:
@@ -197,7 +264,7 @@ def load(path: Path, base: Config | None = None) -> Config:
         values = tomllib.loads(read_small(path).decode("utf-8"))
     except (ValueError, RecursionError, InputFileError) as error:
         raise InputFileError(f"{path} cannot be read as a TOML config: {error}") from error
-    name = values.pop("preset", base.preset if base else "fast")
+    name = _named(values.pop("preset", base.preset if base else DEFAULT))
     try:
         named = preset(str(name))
         if base and name != base.preset:
@@ -205,6 +272,20 @@ def load(path: Path, base: Config | None = None) -> Config:
         return _merge(base or named, values)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+def _named(name: Any) -> Any:
+    return _PRESET_ALIASES.get(name, name) if isinstance(name, str) else name
+
+
+def settings(config: Config) -> dict[str, Any]:
+    """Every value of ``config`` by its key, "section.name"."""
+    return {
+        f"{section.name}.{entry.name}": getattr(values, entry.name)
+        for section in dataclasses.fields(config)
+        if dataclasses.is_dataclass(values := getattr(config, section.name))
+        for entry in dataclasses.fields(values)
+    }
 
 
 def dumps(config: Config, *, comments: bool = False) -> str:
@@ -248,7 +329,7 @@ def _merge(config: Config, values: Mapping[str, Any]) -> Config:
     """Put nested ``values`` into ``config``; every name, type and range is checked here and nowhere else."""
     sections = {f.name for f in dataclasses.fields(config) if f.name != "preset"}
     changed: dict[str, Any] = {}
-    for section, entries in values.items():
+    for section, entries in _current(values).items():
         if section not in sections:
             raise ConfigError(f"there is no config section {section!r}{_key_hint(section, sections)}")
         if not isinstance(entries, Mapping):
@@ -265,8 +346,18 @@ def _merge(config: Config, values: Mapping[str, Any]) -> Config:
     return dataclasses.replace(config, **changed)
 
 
+def _current(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """``values`` with the keys of older versions under the names that they have now."""
+    moved: dict[str, Any] = {s: dict(e) if isinstance(e, Mapping) else e for s, e in values.items()}
+    for old, new in _RENAMED.items():
+        (section, name), (new_section, new_name) = old.split("."), new.split(".")
+        if isinstance(moved.get(section), dict) and name in moved[section]:
+            moved.setdefault(new_section, {}).setdefault(new_name, moved[section].pop(name))
+    return moved
+
+
 def _key_hint(word: str, sections: Iterable[str]) -> str:
-    keys = [f"{s}.{f.name}" for s in sections for f in dataclasses.fields(getattr(_FAST, s))]
+    keys = [f"{s}.{f.name}" for s in sections for f in dataclasses.fields(getattr(_RECURRENT, s))]
     by_name = {key.partition(".")[2]: key for key in keys}
     name = word.rpartition(".")[2]
     exact = [by_name[name]] if name in by_name else []

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import airctl
 from airctl.files import atomic_path
-from airctl.inference.rollouts import rollouts
+from airctl.inference.passes import passes
 from airctl.model import boxes
 from airctl.reporting import scene_tile, step_colour
 from airctl.scenes import read_split
@@ -25,12 +25,12 @@ def draw(run: Path, scene: int) -> Image.Image:
     """The steps of ``scene`` of the run's test split from left to right: where, what, there or not; and the sum."""
     loaded = airctl.load(run)
     images = torch.from_numpy(read_split(Path(loaded.folder.data()["path"]), "test").images[scene : scene + 1])
-    rollout, terms = next(rollouts(loaded.model, images.to(loaded.device), loaded.log_p(), loaded.model.mean_noise))
+    objects, terms = next(passes(loaded.model, images.to(loaded.device), loaded.log_p(), loaded.model.mean_noise))
     count = int(terms.log_q[0].argmax())
-    present = rollout.logits[0].sigmoid().tolist()
-    edges, canvas = boxes(rollout.z_where, images.shape[-1])[0].cpu().numpy(), images[0].numpy() / 255
-    glimpses, objects = rollout.glimpses[0].cpu().numpy(), rollout.objects[0].cpu().numpy()
-    canvases = rollout.canvases[0].cpu().numpy()
+    present = objects.logits[0].sigmoid().tolist()
+    edges, canvas = boxes(objects.z_where, images.shape[-1])[0].cpu().numpy(), images[0].numpy() / 255
+    glimpses, objects = objects.glimpses[0].cpu().numpy(), objects.drawn[0].cpu().numpy()
+    canvases = objects.canvases[0].cpu().numpy()
     shown = count + 1  # and the step at which it stops
     column = _TILE + _GAP
     picture = Image.new("RGB", (150 + (shown + 1) * column, 640), _PAPER)

@@ -34,7 +34,7 @@ BEYOND_SEEDS = (0,)  # of preset fast, shown one digit more than in training
 DATA_COMMAND = "airctl generate-data data/scenes.h5"
 THREE_COMMAND = "airctl generate-data data/d3.h5 --max-digits 3"
 FIVE_COMMAND = "airctl generate-data data/d5.h5 --max-digits 5 --canvas 80 --test 1000"
-FAST = ("--preset", "fast")
+FAST = ("--preset", "recurrent")
 CROWDED = ("--crowded",)
 
 
@@ -153,8 +153,8 @@ def three(data: Path, runs: Path) -> list[str]:
 
 def five(data: Path, runs: Path) -> list[str]:
     """Preset fast on 0-5 digits, on a canvas with room for them."""
-    poses = ("prior.where_loc=[4.8,0.0,0.0]", "prior.where_scale=[0.32,2.0,2.0]", "model.where_sd_max=0.3")
-    counts = ("model.num_steps=6", "prior.count=1e-4", "prior.count_anneal_steps=1000")
+    poses = ("prior.where_loc=[4.8,0.0,0.0]", "prior.where_scale=[0.32,2.0,2.0]", "posterior.where_sd_max=0.3")
+    counts = ("model.num_steps=6", "count.probability=1e-4", "count.anneal_steps=1000")
     options = (*FAST, "--steps", "10000", *(word for value in (*poses, *counts) for word in ("--set", value)))
     title = "Preset fast, 0-5 digits on 80 x 80 pixels, N = 6, 1 000 test scenes"
     lines = seeds(title, data.with_name("d5.h5"), runs, "d5", FIVE_SEEDS, options, CROWDED)

@@ -45,7 +45,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     BASELINE: (),
     CREDIT: (),
     REWARD: (),
-    "count prior 0.01, fixed": ("prior.count=0.01", "prior.count_anneal=none"),
+    "count prior 0.01, fixed": ("count.probability=0.01", "count.anneal=none"),
     "decoder without a bias": ("model.decoder_bias=0.0",),
     "baseline's learning rate 0.1": ("optimiser.baseline_lr=0.1",),
     "sd 0.1 of the scale's prior": ("prior.where_scale=[0.1,1.0,1.0]",),

@@ -30,17 +30,17 @@ TINY = (
     "model.num_steps=3",
     "model.glimpse=6",
     "model.what=4",
-    "model.hidden=8",
-    "model.predict_hidden=7",
+    "network.hidden=8",
+    "network.predict_hidden=7",
     "model.glimpse_hidden=9",
-    "model.present_bias=0.3",  # every count gets a fair share of q(n)
+    "network.present_bias=0.3",  # every count gets a fair share of q(n)
     "objective.baseline_hidden=5",
 )
 
 
 @pytest.fixture
 def tiny_config() -> Callable[..., Config]:
-    """tiny_config("model.embedding=raw", ...): the small config with these settings on top."""
+    """tiny_config("network.embedding=raw", ...): the small config with these settings on top."""
     return lambda *settings: override(Config(), (*TINY, *settings))
 
 

@@ -7,9 +7,9 @@ import pytest
 from airctl import cli, config
 
 TINY = (
-    "model.hidden=16",
+    "network.hidden=16",
     "model.what=5",
-    "model.predict_hidden=12",
+    "network.predict_hidden=12",
     "model.glimpse_hidden=12",
     "model.glimpse=10",
     "objective.baseline_hidden=8",
@@ -21,7 +21,7 @@ TINY = (
 )
 
 
-def tiny(*settings: str, preset: str = "fast") -> config.Config:
+def tiny(*settings: str, preset: str = "recurrent") -> config.Config:
     """A config that trains in a second."""
     return config.override(config.preset(preset), [*TINY, *settings])
 

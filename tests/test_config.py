@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from airctl.config import PRESETS, Config, dumps, load, override, preset
+from airctl.config import PRESETS, Config, CountConfig, dumps, load, override, preset, settings
 from airctl.errors import ConfigError, InputFileError
 
 KEYS = [
@@ -48,17 +48,17 @@ def test_the_round_trip_sees_each_lost_field(tmp_path: Path, key: str) -> None:
     base = Config()
     changed = {int: 7, float: 0.25, str: "other", tuple: (9.0, 9.0, 9.0)}[type(value_of(base, key))]
     base = dataclasses.replace(base, **{section: dataclasses.replace(getattr(base, section), **{name: changed})})
-    lines = dumps(preset("fast")).splitlines()
-    rest = [line for line in lines if not line.startswith(f"{name} = ")]
-    assert len(rest) == len(lines) - 1
+    lines = dumps(preset("recurrent")).splitlines()
+    line = next(i for i in range(lines.index(f"[{section}]"), len(lines)) if lines[i].startswith(f"{name} = "))
+    rest = lines[:line] + lines[line + 1 :]
     assert value_of(load(written(tmp_path, "\n".join(rest)), base), key) == changed
-    assert load(written(tmp_path, "\n".join(lines)), base) == preset("fast")
+    assert load(written(tmp_path, "\n".join(lines)), base) == preset("recurrent")
 
 
 def test_an_overridden_config_comes_back_from_its_file(tmp_path: Path) -> None:
     """The run folder's config is the resolved one, not the preset that it started from."""
     config = override(
-        preset("report-2019"), ["optimiser.lr=1e-5", "prior.count=1e-30", "train.seed=9223372036854775807"]
+        preset("report-2019"), ["optimiser.lr=1e-5", "count.probability=1e-30", "train.seed=9223372036854775807"]
     )
     assert load(written(tmp_path, dumps(config))) == config
 
@@ -76,7 +76,8 @@ def test_any_number_comes_back_from_its_file(
     config = Config()
     config = dataclasses.replace(
         config,
-        prior=dataclasses.replace(config.prior, count=count, where_loc=loc),
+        prior=dataclasses.replace(config.prior, where_loc=loc),
+        count=dataclasses.replace(config.count, probability=count),
         train=dataclasses.replace(config.train, seed=seed),
         optimiser=dataclasses.replace(config.optimiser, clip=clip),
     )
@@ -86,13 +87,13 @@ def test_any_number_comes_back_from_its_file(
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [
-        ("model.hidden=512", 512),
+        ("network.hidden=512", 512),
         ("optimiser.lr=3e-4", 3e-4),
         ("optimiser.lr=1", 1.0),
         ("optimiser.clip=7", 7.0),
         ("model.decoder_bias=-1.5", -1.5),
-        ("model.embedding=raw", "raw"),
-        ('model.embedding="raw"', "raw"),
+        ("network.embedding=raw", "raw"),
+        ('network.embedding="raw"', "raw"),
         ("prior.where_loc=[2, 0.5, -0.5]", (2.0, 0.5, -0.5)),
         (" train.seed = 7 ", 7),
     ],
@@ -109,51 +110,88 @@ def test_override_sets_a_value_of_each_type(setting: str, expected: object) -> N
 def test_later_overrides_win_and_the_base_stays_as_it_was() -> None:
     """Settings apply in their order, to a copy."""
     base = Config()
-    assert override(base, ["model.hidden=1", "model.hidden=2", "model.what=9"]).model.hidden == 2
+    assert override(base, ["network.hidden=1", "network.hidden=2", "model.what=9"]).network.hidden == 2
     assert base == Config()
 
 
 def test_a_files_values_stand_over_the_preset_it_names(tmp_path: Path) -> None:
     """A file names its preset and what departs from it; without a name it starts from fast."""
-    config = load(written(tmp_path, 'preset = "paper"\n[model]\nhidden = 32\n'))
-    assert config == override(preset("paper"), ["model.hidden=32"])
-    assert load(written(tmp_path, "[model]\nhidden = 32\n")) == override(preset("fast"), ["model.hidden=32"])
+    config = load(written(tmp_path, 'preset = "paper"\n[network]\nhidden = 32\n'))
+    assert config == override(preset("paper"), ["network.hidden=32"])
+    assert load(written(tmp_path, "[network]\nhidden = 32\n")) == override(preset("recurrent"), ["network.hidden=32"])
+
+
+OLD = """preset = "fast"
+[model]
+canvas = 50
+hidden = 512
+predict_hidden = 100
+embedding = "raw"
+attention_input = "residual"
+present_bias = 1.0
+where_sd_max = 0.5
+likelihood_sd = 0.2
+[prior]
+count = 0.001
+count_start = 0.5
+count_anneal = "linear"
+count_anneal_steps = 7
+"""
+
+
+def test_the_keys_of_older_versions_arrive_under_their_new_names(tmp_path: Path) -> None:
+    """A config.toml of the last release loads, and so do its keys after --set; a new name wins over the old one."""
+    config = load(written(tmp_path, OLD))
+    assert config.preset == "recurrent"
+    assert (config.network.hidden, config.network.predict_hidden, config.network.embedding) == (512, 100, "raw")
+    assert (config.network.attention_input, config.network.present_bias) == ("residual", 1.0)
+    assert (config.posterior.where_sd_max, config.likelihood.sd) == (0.5, 0.2)
+    assert config.count == CountConfig("geometric", 0.001, 0.5, "linear", 7)
+    assert override(Config(), ["model.hidden=3"]).network.hidden == 3
+    assert load(written(tmp_path, "[model]\nhidden = 3\n[network]\nhidden = 4\n")).network.hidden == 4
+
+
+def test_settings_are_all_values_by_their_keys() -> None:
+    """One entry a key, with the value of the config that was asked."""
+    values = settings(override(Config(), ["model.what=9"]))
+    assert list(values) == KEYS
+    assert values["model.what"] == 9
 
 
 def test_a_files_values_stand_over_a_given_base(tmp_path: Path) -> None:
     """With a base, the file changes what it names and keeps the rest."""
     base = override(preset("paper"), ["train.seed=5"])
-    assert load(written(tmp_path, "[model]\nhidden = 32\n"), base) == override(base, ["model.hidden=32"])
+    assert load(written(tmp_path, "[network]\nhidden = 32\n"), base) == override(base, ["network.hidden=32"])
 
 
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("model.hiden=3", r"no config key model\.hiden: did you mean 'model\.hidden'"),
+        ("network.hiden=3", r"no config key network\.hiden: did you mean 'network\.hidden'"),
         ("modle.hidden=3", r"no config section 'modle'"),
-        ("hidden=3", r"no config section 'hidden': did you mean 'model\.hidden'"),
+        ("hidden=3", r"no config section 'hidden': did you mean 'network\.hidden'"),
         ("optimiser.estimator=exact", r"no config key optimiser\.estimator: did you mean 'objective\.estimator'"),
         pytest.param("train.lr=1", r"no config key train\.lr: did you mean 'optimiser\.lr'"),
         pytest.param("optimiser.seed=3", r"no config key optimiser\.seed: did you mean 'train\.seed'"),
-        ("zzz.qqq=3", r"no config section 'zzz': sections are model, objective"),
-        ("model.hidden", r"expected KEY=VALUE"),
+        ("zzz.qqq=3", r"no config section 'zzz': sections are count, likelihood, model"),
+        ("network.hidden", r"expected KEY=VALUE"),
         ("model=3", r"model is a section: expected model\.KEY=VALUE"),
-        ("model.hidden=big", r"model\.hidden = 'big': expected a whole number"),
-        ("model.hidden=3.5", r"model\.hidden = 3\.5: expected a whole number"),
-        ("model.hidden=true", r"model\.hidden = True: expected a whole number"),
-        ("model.hidden=0", r"model\.hidden = 0: expected at least 1 and at most 8192"),
-        ("model.hidden=8193", r"expected at least 1 and at most 8192"),
+        ("network.hidden=big", r"network\.hidden = 'big': expected a whole number"),
+        ("network.hidden=3.5", r"network\.hidden = 3\.5: expected a whole number"),
+        ("network.hidden=true", r"network\.hidden = True: expected a whole number"),
+        ("network.hidden=0", r"network\.hidden = 0: expected at least 1 and at most 8192"),
+        ("network.hidden=8193", r"expected at least 1 and at most 8192"),
         ("model.canvas=-1", r"model\.canvas = -1: expected at least 0"),
         ("train.steps=-1", r"train\.steps = -1: expected at least 0$"),
         ("optimiser.lr=fast", r"optimiser\.lr = 'fast': expected a number"),
         ("optimiser.lr=true", r"optimiser\.lr = True: expected a number"),
         ("optimiser.lr=nan", r"optimiser\.lr = nan: expected a number"),
         ("optimiser.lr=-1", r"optimiser\.lr = -1\.0: expected at least 0"),
-        ("prior.count=0", r"prior\.count = 0\.0: expected at least 1e-30 and at most 1"),
-        ("prior.count=1.1", r"expected at least 1e-30 and at most 1"),
-        ("model.likelihood_sd=0", r"model\.likelihood_sd = 0\.0: expected at least"),
-        ("model.embedding=cnn", r"model\.embedding = 'cnn': expected one of conv, raw"),
-        ("model.embedding=3", r"model\.embedding = 3: expected one of conv, raw"),
+        ("count.probability=0", r"count\.probability = 0\.0: expected at least 1e-30 and at most 1"),
+        ("count.probability=1.1", r"expected at least 1e-30 and at most 1"),
+        ("likelihood.sd=0", r"likelihood\.sd = 0\.0: expected at least"),
+        ("count.anneal=never", r"count\.anneal = 'never': expected one of exponential, linear, none"),
+        ("network.embedding=3", r"network\.embedding = 3: expected a word"),
         ("objective.estimator=3", r"objective\.estimator = 3: expected a word"),
         ("prior.where_loc=3", r"prior\.where_loc = 3: expected three numbers"),
         ("prior.where_loc=[1, 2]", r"expected three numbers"),
@@ -174,7 +212,7 @@ def test_a_misspelt_preset_gets_the_nearest_name(tmp_path: Path) -> None:
     """By function and by file, with the known ones where none is near."""
     with pytest.raises(ConfigError, match=r"no preset 'papr': did you mean 'paper'"):
         preset("papr")
-    with pytest.raises(ConfigError, match=r"no preset 'zzz': known are fast, paper, report-2019"):
+    with pytest.raises(ConfigError, match=r"no preset 'zzz': known are paper, recurrent, report-2019"):
         preset("zzz")
     with pytest.raises(ConfigError, match=r"did you mean 'paper'"):
         load(written(tmp_path, 'preset = "papr"'))
@@ -186,14 +224,14 @@ def test_a_file_of_another_preset_than_asked_for_is_refused(tmp_path: Path) -> N
     """Two presets at once cannot be meant; the same one twice can."""
     path = written(tmp_path, 'preset = "paper"')
     assert load(path, preset("paper")) == preset("paper")
-    with pytest.raises(ConfigError, match=r"says preset 'paper', but 'fast' was asked for"):
-        load(path, preset("fast"))
+    with pytest.raises(ConfigError, match=r"says preset 'paper', but 'recurrent' was asked for"):
+        load(path, preset("recurrent"))
 
 
 def test_an_error_in_a_file_names_the_file(tmp_path: Path) -> None:
     """Of several files, the user learns which one to mend."""
-    with pytest.raises(ConfigError, match=r"config\.toml: there is no config key model\.hiden: did you mean"):
-        load(written(tmp_path, "[model]\nhiden = 3\n"))
+    with pytest.raises(ConfigError, match=r"config\.toml: there is no config key model\.whatt: did you mean"):
+        load(written(tmp_path, "[model]\nwhatt = 3\n"))
     with pytest.raises(ConfigError, match=r"config\.toml: model is a section"):
         load(written(tmp_path, "model = 3\n"))
 
@@ -237,8 +275,8 @@ values = st.one_of(
 @example("model.=1")
 @example(".hidden=1")
 @example("model={}")
-@example('model.hidden="\x00"')
-@example("model.hidden=\udc80")
+@example('network.hidden="\x00"')
+@example("network.hidden=\udc80")
 def test_an_arbitrary_setting_is_accepted_or_a_config_error(setting: str) -> None:
     """Whatever a user types after --set, the only error is ConfigError, and what is accepted can be written down."""
     try:
@@ -249,8 +287,8 @@ def test_an_arbitrary_setting_is_accepted_or_a_config_error(setting: str) -> Non
 
 
 HUGE = [
-    "model.hidden=" + "1" * 5000,
-    "model.hidden=0x" + "f" * 5000,
+    "network.hidden=" + "1" * 5000,
+    "network.hidden=0x" + "f" * 5000,
     "train.steps=0x" + "f" * 5000,
     "optimiser.lr=1" + "0" * 400,
     "prior.where_loc=[1" + "0" * 400 + ", 0, 0]",
@@ -295,4 +333,4 @@ def test_each_key_and_section_is_explained() -> None:
     for above, line in itertools.pairwise(lines):
         if line.startswith("[") or " = " in line.split("#")[0]:
             assert line.startswith("preset") or above.startswith("# "), line
-    assert lines[lines.index('embedding = "conv"') - 1].endswith("(conv, raw)")
+    assert lines[lines.index('anneal = "exponential"') - 1].endswith("(exponential, linear, none)")

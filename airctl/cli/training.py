@@ -18,7 +18,7 @@ def choices(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that a config is resolved from."""
     for option in reversed(
         (
-            click.option("--preset", type=Word(*config.PRESETS), default=None, help="fast by default."),
+            click.option("--preset", type=Word(*config.PRESETS, "fast"), default=None, help="recurrent by default."),
             click.option("--estimator", metavar="NAME", default=None, help="Gradient estimator of the count."),
             click.option("--steps", type=int, default=None, help="Training steps."),
             click.option("--seed", type=int, default=None, help="Of weights, order and noise."),
@@ -145,7 +145,7 @@ def _resolve(
 ) -> config.Config:  # fmt: skip
     """Preset, then TOML file, then --set, then the options of their own; checked before anything is loaded."""
     base = config.preset(preset) if preset else None
-    resolved = config.load(file, base) if file else base or config.preset("fast")
+    resolved = config.load(file, base) if file else base or config.preset(config.DEFAULT)
     named = {"objective.estimator": estimator, "train.steps": steps, "train.seed": seed}
     resolved = config.override(resolved, [*settings, *(f"{k}={v}" for k, v in named.items() if v is not None)])
     from airctl.objectives import require_known

@@ -10,7 +10,7 @@ from torch import Tensor
 from airctl import scenes
 from airctl.config import Config
 from airctl.errors import ConfigError
-from airctl.model import AIR, truncated_geometric
+from airctl.model import AIR
 from airctl.training import Learner, RunFolder, pick_device
 from airctl.training import checkpoint as checkpoints
 
@@ -33,7 +33,7 @@ class Loaded:
 
     def log_p(self, num_steps: int | None = None) -> Tensor:
         """The count prior at the end of its annealing, log p(n) [N + 1]."""
-        return truncated_geometric(self.config.prior.count, num_steps or self.config.model.num_steps)
+        return self.model.count(num_steps or self.config.model.num_steps)
 
 
 def load(run: Path | str, checkpoint: str = "last", device: str = "auto") -> Loaded:

@@ -23,10 +23,10 @@ def draw_run(run: Path | str, *, data: Path | None = None, checkpoint: str = "la
     loaded = load(run, checkpoint)
     _, images, held_out = scenes_of(loaded, data, "test")
     shown = images[:PICTURED]
-    rollout, terms, _ = next(explanations(loaded.model, shown, loaded.log_p()))
+    objects, terms, _ = next(explanations(loaded.model, shown, loaded.log_p()))
     found = terms.log_q.argmax(1)
-    canvases = rollout.canvases[torch.arange(len(shown)), found]
-    edges = boxes(rollout.z_where, shown.shape[-1]).cpu().numpy()
+    canvases = objects.canvases[torch.arange(len(shown)), found]
+    edges = boxes(objects.z_where, shown.shape[-1]).cpu().numpy()
     picture = scene_grid(
         shown.cpu().numpy() / 255,
         canvases.cpu().numpy(),

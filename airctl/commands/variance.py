@@ -13,7 +13,7 @@ from torch import Tensor
 from airctl.commands.loaded import Loaded, load, scenes_of
 from airctl.errors import ConfigError
 from airctl.files import atomic_path, write_text
-from airctl.laboratory import fit_baselines, parameter_groups
+from airctl.laboratory import fit_baselines
 from airctl.laboratory import measure_variance as measure
 from airctl.objectives import ESTIMATORS, estimator, require_known
 from airctl.reporting.charts import variance_charts
@@ -151,7 +151,7 @@ def _measure(
         "left_out": [name for name in estimators if name not in reports],
         "batch": batch,
         "fitted": fitted,
-        "parameters": {name: sum(p.numel() for p in group) for name, group in parameter_groups(model).items()},
+        "parameters": {name: sum(p.numel() for p in group) for name, group in model.parameter_groups().items()},
         "estimators": {name: asdict(report) for name, report in reports.items()},
     }
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from airctl.config import Config
-from airctl.objectives import CountTerms
+from airctl.objectives import Terms
 
 NEVER, ALWAYS = "never attends", "always takes all steps"
 _CERTAIN = 0.98  # mean q(n = 0), or the share of N that the mean count reaches
@@ -34,7 +34,7 @@ class CountState:
     num_steps: int
 
     @classmethod
-    def of(cls, terms: Iterable[CountTerms], true_counts: Tensor) -> CountState:
+    def of(cls, terms: Iterable[Terms], true_counts: Tensor) -> CountState:
         """From the terms of chunks of the scenes whose ``true_counts`` [S] these are."""
         chunks = [(t.log_q, t.elbo, t.log_likelihood[:, 0]) for t in terms]
         log_q, elbo, empty = (torch.cat(parts) for parts in zip(*chunks, strict=True))
@@ -61,18 +61,18 @@ class CountState:
 
 def advice(kind: str, state: CountState, config: Config) -> str:
     """What is seen, what it means, and what helps, in one sentence."""
-    prior = config.prior
+    prior = config.count
     if kind == NEVER:
         return (
             f"the model attends to nothing: q(n = 0) is {state.q_none:.3f}, and the ELBO of {state.elbo:.1f} that of "
             f"an empty canvas, {state.empty:.1f}; it seldom recovers: start again with objects that cost nothing at "
-            "first (--set prior.count_anneal=exponential --set prior.count_start=1.0 "
-            f"--set prior.count_anneal_steps={max(300, 2 * prior.count_anneal_steps)}), with steps switched on "
-            "(--set model.present_bias=2.0), or with another --seed"
+            "first (--set count.anneal=exponential --set count.start=1.0 "
+            f"--set count.anneal_steps={max(300, 2 * prior.anneal_steps)}), with steps switched on "
+            "(--set network.present_bias=2.0), or with another --seed"
         )
     return (
         f"the model takes all {state.num_steps} steps in every scene: mean count {state.mean_count:.2f}, counts right "
         f"in {state.accuracy:.1%}, where the commonest count alone is {state.commonest:.1%}; objects cost too little: "
-        f"start again with a stricter count prior (--set prior.count={max(1e-30, prior.count / 100):.0e}), or with "
-        "--estimator exact"
+        f"start again with a stricter count prior (--set count.probability={max(1e-30, prior.probability / 100):.0e}), "
+        "or with --estimator exact"
     )

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from airctl.inference import rollouts
+from airctl.inference import passes
 from airctl.model import AIR
 
 
@@ -30,7 +30,7 @@ def sample_counts(model: AIR, images: Tensor, log_p: Tensor, generator: torch.Ge
     """One posterior sample n ~ q(n | z), z ~ q for each scene, [S], and its one-sample ELBO in nats, [S]."""
     num_steps = len(log_p) - 1
     counts, elbos = [], []
-    for _, terms in rollouts(model, images, log_p, lambda batch: model.noise(batch, generator, num_steps)):
+    for _, terms in passes(model, images, log_p, lambda batch: model.noise(batch, generator, num_steps)):
         counts.append(torch.multinomial(terms.log_q.exp(), 1, generator=generator)[:, 0])
         elbos.append(terms.elbo)
     return torch.cat(counts), torch.cat(elbos)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from airctl.evaluation.detection import unpadded
 from airctl.evaluation.failures import RIGHT
-from airctl.evaluation.samples import SPAN, first_rollout, sample_prior, traverse_what
+from airctl.evaluation.samples import SPAN, first_pass, sample_prior, traverse_what
 from airctl.inference import Detections
 from airctl.model import AIR, boxes
 from airctl.results.records import choose, in_turn, png_text, scene_record
@@ -46,28 +46,28 @@ def record_of(image: np.ndarray, found: Detections, index: int, true_count: int,
 
 
 def _drawn(model: AIR, split: SceneSplit, log_p: Tensor, generator: torch.Generator) -> dict[str, Any]:
-    rollout, terms = first_rollout(model, torch.from_numpy(split.images).to(generator.device), log_p)
+    objects, terms = first_pass(model, torch.from_numpy(split.images).to(generator.device), log_p)
     counts = terms.log_q.argmax(1).tolist()
-    edges = boxes(rollout.z_where, split.images.shape[-1]).cpu().numpy()
+    edges = boxes(objects.z_where, split.images.shape[-1]).cpu().numpy()
     glimpses = [
         {
             "image": png_text(split.images[i]),
             "side": split.images.shape[-1],
             "boxes": np.round(edges[i, : counts[i]].astype(float), 1).tolist(),
             "steps": [
-                {"glimpse": png_text(_bytes(rollout.glimpses[i, s])), "object": png_text(_bytes(rollout.objects[i, s]))}
+                {"glimpse": png_text(_bytes(objects.glimpses[i, s])), "object": png_text(_bytes(objects.drawn[i, s]))}
                 for s in range(counts[i])
             ],
         }
         for i in [i for i in choose(counts, SAMPLES + 1) if counts[i]][:SAMPLES]
     ]
-    taken = [rollout.z_what[i, :n] for i, n in enumerate(counts) if n]
+    taken = [objects.z_what[i, :n] for i, n in enumerate(counts) if n]
     traversal: dict[str, Any] = {"values": np.linspace(-SPAN, SPAN, COLUMNS).tolist(), "rows": []}
     if taken:
-        numbers, objects = traverse_what(model, torch.cat(taken), ROWS, COLUMNS)
+        numbers, varied = traverse_what(model, torch.cat(taken), ROWS, COLUMNS)
         traversal["rows"] = [
             {"number": number, "objects": [png_text(_bytes(one)) for one in row]}
-            for number, row in zip(numbers, objects, strict=True)
+            for number, row in zip(numbers, varied, strict=True)
         ]
     prior = [[png_text(_bytes(one)) for one in row] for row in sample_prior(model, SAMPLES, generator)]
     return {"glimpses": glimpses, "prior": prior, "traversal": traversal}

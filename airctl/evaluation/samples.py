@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from airctl.inference.rollouts import CHUNK, rollouts
-from airctl.model import AIR, Rollout, paste
-from airctl.objectives import CountTerms
+from airctl.inference.passes import CHUNK, passes
+from airctl.model import AIR, Objects, paste
+from airctl.objectives import Terms
 
 SPAN = 3.0  # standard deviations of the prior of z_what on either side
 
@@ -17,10 +17,10 @@ def sample_prior(model: AIR, per_count: int, generator: torch.Generator) -> Tens
     sizes = model.config.model
     batch, steps = sizes.num_steps * per_count, sizes.num_steps
     noise = model.noise(batch, generator)
-    z_where = model.prior.where.loc + model.prior.where.scale * noise.where
+    z_where = model.prior.where_loc + model.prior.where_scale * noise.where
     with torch.no_grad():
-        objects = model.decoder(noise.what)
-        pasted = paste(objects.flatten(0, 1), z_where.flatten(0, 1), sizes.canvas).unflatten(0, (batch, steps))
+        drawn = model.decoder(noise.what)
+        pasted = paste(drawn.flatten(0, 1), z_where.flatten(0, 1), sizes.canvas).unflatten(0, (batch, steps))
         canvases = pasted.cumsum(1).unflatten(0, (steps, per_count))
     return torch.stack([canvases[n, :, n] for n in range(steps)])
 
@@ -41,7 +41,7 @@ def traverse_what(model: AIR, z_what: Tensor, rows: int, columns: int) -> tuple[
         return numbers, model.decoder(moved)
 
 
-def first_rollout(model: AIR, images: Tensor, log_p: Tensor) -> tuple[Rollout, CountTerms]:
-    """The roll-out at the posterior means over the first of ``images`` (uint8 [S, D, D])."""
+def first_pass(model: AIR, images: Tensor, log_p: Tensor) -> tuple[Objects, Terms]:
+    """The pass at the posterior means over the first of ``images`` (uint8 [S, D, D])."""
     steps = len(log_p) - 1
-    return next(rollouts(model, images[:CHUNK], log_p, lambda batch: model.mean_noise(batch, steps)))
+    return next(passes(model, images[:CHUNK], log_p, lambda batch: model.mean_noise(batch, steps)))

@@ -2,9 +2,9 @@
 
 from airctl.inference.detections import Detections, detections, find, ink_boxes
 from airctl.inference.effort import CROWDED, USUAL, Effort
+from airctl.inference.passes import CHUNK, passes
 from airctl.inference.pictures import Box, Found, find_in_pictures
 from airctl.inference.refine import explanations
-from airctl.inference.rollouts import CHUNK, rollouts
 
 __all__ = [
     "CHUNK",
@@ -19,5 +19,6 @@ __all__ = [
     "find",
     "find_in_pictures",
     "ink_boxes",
+    "passes",
     "rollouts",
 ]

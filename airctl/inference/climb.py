@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.distributions import Normal, kl_divergence
+from torch.distributions import kl_divergence
 
 from airctl.model import AIR, Noise, paste
-from airctl.objectives.terms import log_density
+from airctl.model.posteriors import loc_and_sd, normal
 
 STEPS = 20
 LR_WHERE, LR_WHAT, LR_SD = 0.1, 0.2, 0.3  # of Adam; in units of z_where, z_what and the logarithm of their sd
@@ -56,7 +56,7 @@ def climb(
     [R, H, N, 3], [R, H, N, C] and, in nats, [R, H].
     A hypothesis without objects that are there has the bound -inf.
     """
-    there, sd = start.there, model.config.model.likelihood_sd
+    there = start.there
     scene, hypothesis, index = there.nonzero(as_tuple=True)  # the T objects that are there
     group = scene * there.shape[1] + hypothesis
 
@@ -68,16 +68,14 @@ def climb(
     where, what, log_sd_where, log_sd_what = free = [part[there].clone().requires_grad_() for part in start.parts]
 
     def bound(noise: Noise) -> Tensor:
-        q_where = Normal(where, log_sd_where.exp(), validate_args=False)
-        q_what = Normal(what, log_sd_what.exp(), validate_args=False)
-        kl = kl_divergence(q_where, model.prior.where).sum(1) + kl_divergence(q_what, model.prior.what(what)).sum(1)
+        q_where, q_what = normal(where, log_sd_where.exp()), normal(what, log_sd_what.exp())
+        kl = kl_divergence(q_where, model.prior.where) + kl_divergence(q_what, model.prior.what)
         total = -sums(kl)
         for sign in (1, -1):
-            z_where = q_where.loc + sign * q_where.scale * noise.where[0, index]
-            z_what = q_what.loc + sign * q_what.scale * noise.what[0, index]
-            drawn = paste(model.decoder(z_what), z_where, canvas.shape[-1]).flatten(1)
-            squares = (canvas.flatten(1)[:, None] - sums(drawn)).square().sum(2)
-            total = total + 0.5 * log_density(squares, canvas[0].numel(), sd)
+            z_where = q_where.mean + sign * loc_and_sd(q_where)[1] * noise.where[0, index]
+            z_what = q_what.mean + sign * loc_and_sd(q_what)[1] * noise.what[0, index]
+            drawn = sums(paste(model.decoder(z_what), z_where, canvas.shape[-1]))
+            total = total + 0.5 * model.likelihood.log_prob(canvas[:, None], drawn)
         return total
 
     generator = torch.Generator(canvas.device).manual_seed(0)  # fixed: the same picture has the same answer

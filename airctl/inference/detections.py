@@ -14,8 +14,8 @@ from torch import Tensor
 
 from airctl.inference.effort import USUAL, Effort
 from airctl.inference.refine import explanations
-from airctl.model import AIR, Rollout, boxes
-from airctl.objectives import CountTerms
+from airctl.model import AIR, Objects, boxes
+from airctl.objectives import Terms
 
 INK = 0.1  # a drawn pixel brighter than this is ink; chosen on validation scenes (docs/experiments.md)
 
@@ -45,16 +45,16 @@ def ink_boxes(pasted: Tensor, threshold: float = INK) -> Tensor:
     return torch.stack([x0, y0, x1, y1], -1)
 
 
-def detections(rollout: Rollout, terms: CountTerms, amortised: Tensor) -> Detections:
+def detections(objects: Objects, terms: Terms, amortised: Tensor) -> Detections:
     """What one pass finds; ``amortised`` [B] are the counts of the inference network alone."""
     counts = terms.log_q.argmax(1)
-    drawn = rollout.canvases[torch.arange(len(counts), device=counts.device), counts]
+    drawn = objects.canvases[torch.arange(len(counts), device=counts.device), counts]
     return Detections(
         counts=counts.cpu().numpy(),
         amortised=amortised.cpu().numpy(),
-        boxes=ink_boxes(rollout.pasted).cpu().numpy(),
-        glimpses=boxes(rollout.z_where, rollout.canvas.shape[-1]).cpu().numpy(),
-        present=terms.log_q_continue.cumsum(1).exp().cpu().numpy(),
+        boxes=ink_boxes(objects.pasted).cpu().numpy(),
+        glimpses=boxes(objects.z_where, objects.canvas.shape[-1]).cpu().numpy(),
+        present=terms.log_present.cumsum(1).exp().cpu().numpy(),
         drawn=(drawn.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy(),
     )
 

@@ -59,12 +59,12 @@ def find_in_pictures(
     side = model.config.model.canvas
     fitted = [fit(picture, side, fitting) for picture in pictures]
     canvases = torch.from_numpy(np.stack([f.canvas for f in fitted])).to(model.prior.where_loc.device)
-    rollout, terms, _ = next(explanations(model, canvases, log_p, effort))
+    objects, terms, _ = next(explanations(model, canvases, log_p, effort))
     counts = terms.log_q.argmax(1)
-    drawn = rollout.canvases[torch.arange(len(counts)), counts].cpu().numpy()
-    ink, glimpses = ink_boxes(rollout.pasted).double().cpu(), glimpse_boxes(rollout.z_where, side).double().cpu()
+    drawn = objects.canvases[torch.arange(len(counts)), counts].cpu().numpy()
+    ink, glimpses = ink_boxes(objects.pasted).double().cpu(), glimpse_boxes(objects.z_where, side).double().cpu()
     tight = torch.where((ink[..., 2:] > ink[..., :2]).all(-1, keepdim=True), ink, glimpses).numpy()
-    present, q = terms.log_q_continue.cumsum(1).exp().tolist(), terms.log_q.exp().tolist()
+    present, q = terms.log_present.cumsum(1).exp().tolist(), terms.log_q.exp().tolist()
     for i, (picture, place) in enumerate(zip(pictures, fitted, strict=True)):
         count = int(counts[i])
         yield Found(

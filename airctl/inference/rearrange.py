@@ -25,7 +25,8 @@ from torch import Tensor
 
 from airctl.inference.climb import Hypotheses, climb
 from airctl.inference.effort import USUAL, Effort
-from airctl.model import AIR, Noise, crop
+from airctl.model import AIR, Noise
+from airctl.model.posteriors import loc_and_sd
 
 MEANS, SAMPLES = 3, 3  # rounds in which the network looks at its means, as long as that helps, and then at samples
 STILL_UNEXPLAINED = 0.1  # share of a scene's squared brightness that may be left over in the former
@@ -143,8 +144,13 @@ def moves(model: AIR, canvas: Tensor, now: Hypotheses, noise: Noise, places: Ten
     rest = rest.clamp(0, 1).flatten(0, 1)
     with torch.no_grad():
         each = Noise(noise.where.expand(len(rest), -1, -1), noise.what.expand(len(rest), -1, -1))
-        rollout = model(rest, each)
-        network = (rollout.z_where, rollout.z_what, rollout.q_where.scale.log(), rollout.q_what.scale.log())
+        objects = model(rest, each)
+        network = (
+            objects.z_where,
+            objects.z_what,
+            loc_and_sd(objects.q_where)[1].log(),
+            loc_and_sd(objects.q_what)[1].log(),
+        )
         seen = [network, *_at_ink(model, rest, network[2], places)]
     first = torch.arange(len(seen) * len(sets), device=device) < len(sets)  # what needs no look is tried once
     possible, keeps = possible.repeat(1, len(seen)), keeps.repeat(1, len(seen), 1)  # now S = sets x looks
@@ -174,8 +180,8 @@ def _at_ink(model: AIR, rest: Tensor, log_sd_where: Tensor, places: Tensor) -> I
     A place is a pixel, the more likely the brighter. The second is away from the first, and what the first object draws
     is not seen at it.
     """
-    side, glimpse = rest.shape[-1], model.config.model.glimpse
-    scale = model.prior.where.loc[:1].expand(len(rest), 1)  # [L, 1]
+    side = rest.shape[-1]
+    scale = model.prior.where_loc[:1].expand(len(rest), 1)  # [L, 1]
     pixels = pixel_places(side, rest.device)
     for numbers in places:
         left, ink, found = rest, rest.flatten(1), []
@@ -183,9 +189,9 @@ def _at_ink(model: AIR, rest: Tensor, log_sd_where: Tensor, places: Tensor) -> I
             brightness = ink.cumsum(1)
             at = pixels[torch.searchsorted(brightness, number * brightness[:, -1:])[:, 0].clamp_max(side**2 - 1)]
             where = torch.cat([scale, scale * at], 1)
-            q_what = model.encode(crop(left, where, glimpse))
-            found.append((where, q_what.loc, q_what.scale.log()))
-            left = (left - model.draw(where[:, None], q_what.loc[:, None], side)[1][:, 0]).clamp_min(0)
+            q_what = model.look(left, where)[1]
+            found.append((where, q_what.mean, loc_and_sd(q_what)[1].log()))
+            left = (left - model.draw(where[:, None], q_what.mean[:, None], side)[1][:, 0]).clamp_min(0)
             widths = (pixels - at[:, None]).norm(dim=2) * scale / 2
             ink = ink * (1 - (-0.5 * (widths / APART).square()).exp())
         z_where, z_what, log_sd_what = (torch.stack(part, 1) for part in zip(*found, strict=True))

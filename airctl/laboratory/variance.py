@@ -11,7 +11,6 @@ few of them, few estimators read one roll-out, over all M samples, and the next 
 
 from __future__ import annotations
 
-import copy
 import math
 import threading
 import time
@@ -25,8 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from airctl.laboratory.streams import BiasTest, Slices, Stream
-from airctl.model import AIR, Rollout
-from airctl.objectives import CountTerms, Estimator, Exact, count_terms, roll_out
+from airctl.model import AIR, Objects
+from airctl.objectives import Estimator, Exact, Terms, observe, terms_of
 
 REFERENCE = "backprop"  # the estimator whose cost is 1
 AT_ONCE = 2  # threads, with a family of estimators each
@@ -63,17 +62,6 @@ class EstimatorReport(GroupReport):
     copies: int  # roll-outs of each scene
     samples: int  # M
     groups: dict[str, GroupReport]
-
-
-def parameter_groups(model: AIR) -> dict[str, list[nn.Parameter]]:
-    """The generative theta, the inference network's phi without its z_pres head, and that head.
-
-    What a score function gets wrong reaches the model through the logits of z_pres alone. In the few parameters of that
-    head it stands out; among all parameters it can drown.
-    """
-    theta, head = list(model.decoder.parameters()), list(model.present_head.parameters())
-    apart = {*theta, *head}
-    return {"theta": theta, "phi": [p for p in model.parameters() if p not in apart], "z_pres": head}
 
 
 class _Measurement:
@@ -172,9 +160,7 @@ def measure_variance(
 
     def measured(names: Sequence[str]) -> dict[str, _Measurement]:
         family = {name: estimators[name] for name in names}
-        # A roll-out that holds its samples hangs hooks in the model, which the other thread must not meet.
-        own = model if family[names[0]].reparameterised else copy.deepcopy(model)
-        return _measured(own, family, canvas, log_p, samples, make_generator, rolled)
+        return _measured(model, family, canvas, log_p, samples, make_generator, rolled)
 
     def reported(kept: Mapping[str, _Measurement], truth: Stream) -> dict[str, EstimatorReport]:
         if truth.number < 2:
@@ -249,36 +235,36 @@ def _measured(
 
     Or as many as come before ``rolled``, told after each how many roll-outs it took, says no.
     """
-    parameters, slices = _flat(parameter_groups(model))
+    parameters, slices = _flat(model.parameter_groups())
     any_of_them = next(iter(family.values()))
     copies = any_of_them.copies
     kept = {name: _Measurement(samples, slices, copies) for name in family}
     several: dict[str, Tensor] = {}  # sums of an estimator's gradients, where each has several roll-outs
 
-    def roll(chosen: Estimator, sample: int) -> tuple[Rollout, CountTerms]:
-        rollout = roll_out(model, canvas, chosen, make_generator("roll-out", sample))
-        return rollout, count_terms(rollout, log_p, model.config.model.likelihood_sd)
+    def roll(chosen: Estimator, sample: int) -> tuple[Objects, Terms]:
+        objects = observe(model, canvas, chosen, make_generator("roll-out", sample))
+        return objects, terms_of(objects, log_p, model.likelihood)
 
     for sample in range(samples):
         started = time.perf_counter()
-        rollout, terms = roll(any_of_them, sample)
+        objects, terms = roll(any_of_them, sample)
         rolling = time.perf_counter() - started
         exact = None
         for name, chosen in family.items():
             started = time.perf_counter()
-            gradient = _gradient(chosen(rollout, terms, make_generator(name, sample)).loss, parameters)
+            gradient = _gradient(chosen(objects, terms, make_generator(name, sample)).loss, parameters)
             kept[name].add(gradient, rolling + time.perf_counter() - started)
             if isinstance(chosen, Exact):
                 exact = gradient
             if enumerable(chosen):
-                kept[name].difference.add(_enumerated_bias(chosen, rollout, terms, parameters))
+                kept[name].difference.add(_enumerated_bias(chosen, objects, terms, parameters))
             elif copies > 1:
                 several[name] = gradient if sample % copies == 0 else several[name].add_(gradient)
             else:
                 exact = _gradient(-terms.elbo.mean(), parameters) if exact is None else exact
                 kept[name].difference.add(gradient.sub_(exact))
         if several and (sample + 1) % copies == 0:  # the mean of as many as one has roll-outs, against one of one
-            del rollout, terms  # before the next ones come
+            del objects, terms  # before the next ones come
             exact = _gradient(-roll(Exact(), sample)[1].elbo.mean(), parameters)
             for name, total in several.items():
                 kept[name].difference.add(total.div_(copies).sub_(exact))
@@ -287,16 +273,16 @@ def _measured(
     return kept
 
 
-def _enumerated_bias(chosen: Estimator, rollout: Rollout, terms: CountTerms, wrt: list[nn.Parameter]) -> Tensor | None:
+def _enumerated_bias(chosen: Estimator, objects: Objects, terms: Terms, wrt: list[nn.Parameter]) -> Tensor | None:
     """Gradient of the estimator's mean over the count less the exact one, given the roll-out; None where it is zero.
 
     Both are functions of three small tensors, so the difference is taken there, in float64: only what is left of it is
     sent back through the model. Signals of hundreds of nats that cancel leave nothing.
     """
-    outputs = (terms.log_likelihood, terms.kl, rollout.logits)
+    outputs = (terms.log_likelihood, terms.kl, objects.logits)
     log_likelihood, kl, logits = leaves = [tensor.detach().double().requires_grad_() for tensor in outputs]
-    wide = CountTerms.of(log_likelihood, kl, logits, terms.log_p, terms.likelihood_sd)
-    mean = chosen.expected(replace(rollout, logits=logits), wide)
+    wide = Terms.of(terms.code, log_likelihood, kl, logits, terms.log_p, terms.likelihood)
+    mean = chosen.expected(replace(objects, logits=logits), wide)
     assert mean is not None
     exact = torch.autograd.grad(-wide.elbo.mean(), leaves, retain_graph=True)
     found = torch.autograd.grad(mean.loss, leaves, allow_unused=True)
@@ -341,10 +327,10 @@ def fit_baselines(
         chosen.modules.train()
     for step, canvas in enumerate(batches):
         with torch.no_grad():
-            rollout = roll_out(model, canvas, Exact(), make_generator("roll-out", step))
-            terms = count_terms(rollout, log_p, model.config.model.likelihood_sd)
+            objects = observe(model, canvas, Exact(), make_generator("roll-out", step))
+            terms = terms_of(objects, log_p, model.likelihood)
         for chosen, optimizer in learning:
-            loss = chosen(rollout, terms, make_generator("counts", step)).baseline_loss
+            loss = chosen(objects, terms, make_generator("counts", step)).baseline_loss
             if optimizer is not None:
                 optimizer.param_groups[0]["lr"] = 0.05 * (1 + math.cos(math.pi * step / max(1, steps)))
                 loss.backward()

@@ -1,49 +1,86 @@
-"""p(n), p(z_where) and p(z_what): Eslami et al. 2016, section 2; the report, sections 3 and 4."""
+"""p(n), p(z_where) and p(z_what): Eslami et al. 2016, section 2; "Experiments with AIR" (2019), sections 3 and 4."""
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Normal
+from torch.distributions import Independent
 
-from airctl.config import PriorConfig
+from airctl.config import Config, CountConfig, PriorConfig
+from airctl.model.posteriors import normal
 
 
-def truncated_geometric(continuing: float, num_steps: int) -> Tensor:
-    """log p(n) for n = 0..N, p(n) proportional to continuing ** n -> [N + 1], float64.
+class CountPrior(nn.Module, ABC):
+    """p(n), which may change over training."""
 
-    ``continuing`` in (0, 1] is the probability of one more object: 0.01 costs 4.6 nats an object, 1 is uniform.
+    @abstractmethod
+    def forward(self, most: int, step: int | None = None) -> Tensor:
+        """log p(n) for n = 0..``most``, float64 [most + 1], at training step ``step``; None: at the end of training."""
+
+    def settled(self, step: int) -> bool:
+        """Whether it changes no more from ``step`` on."""
+        return True
+
+
+class Geometric(CountPrior):
+    """p(n) proportional to p ** n, truncated at ``most``; p, the probability of one more object, is annealed.
+
+    0.01 costs 4.6 nats an object, 1 is uniform.
     """
-    return torch.log_softmax(torch.arange(num_steps + 1, dtype=torch.float64) * math.log(continuing), 0)
+
+    def __init__(self, settings: CountConfig) -> None:
+        super().__init__()
+        self.settings = settings
+
+    def forward(self, most: int, step: int | None = None) -> Tensor:
+        return truncated_geometric(self.settings.probability if step is None else self.at(step), most)
+
+    def settled(self, step: int) -> bool:
+        return self.settings.anneal == "none" or step >= self.settings.anneal_steps
+
+    def at(self, step: int) -> float:
+        """The probability of one more object at training step ``step``."""
+        settings = self.settings
+        if self.settled(step):
+            return settings.probability
+        done = step / settings.anneal_steps
+        if settings.anneal == "linear":
+            return settings.start + done * (settings.probability - settings.start)
+        return math.exp((1 - done) * math.log(settings.start) + done * math.log(settings.probability))
 
 
-def continuing_at(step: int, prior: PriorConfig) -> float:
-    """The count prior's probability of one more object at training step ``step``, annealed as the config says."""
-    if prior.count_anneal == "none" or step >= prior.count_anneal_steps:
-        return prior.count
-    done = step / prior.count_anneal_steps
-    if prior.count_anneal == "linear":
-        return prior.count_start + done * (prior.count - prior.count_start)
-    return math.exp((1 - done) * math.log(prior.count_start) + done * math.log(prior.count))
+def truncated_geometric(probability: float, most: int) -> Tensor:
+    """log p(n) for n = 0..``most``, p(n) proportional to probability ** n -> float64 [most + 1]."""
+    return torch.log_softmax(torch.arange(most + 1, dtype=torch.float64) * math.log(probability), 0)
 
 
 class LatentPrior(nn.Module):
-    """p(z_where) = N(where_loc, where_scale) and p(z_what) = N(0, 1), independent for each step."""
+    """p(z_where) = N(where_loc, where_scale) and p(z_what) = N(0, 1), independent for each object."""
 
-    def __init__(self, prior: PriorConfig) -> None:
+    def __init__(self, prior: PriorConfig, what: int) -> None:
         super().__init__()
         self.register_buffer("where_loc", torch.tensor(prior.where_loc), persistent=False)
         self.register_buffer("where_scale", torch.tensor(prior.where_scale), persistent=False)
+        self.register_buffer("what_loc", torch.zeros(what), persistent=False)
+        self.register_buffer("what_scale", torch.ones(what), persistent=False)
         self.where_loc: Tensor
         self.where_scale: Tensor
+        self.what_loc: Tensor
+        self.what_scale: Tensor
 
     @property
-    def where(self) -> Normal:
-        """p(z_where), batch shape [3]."""
-        return Normal(self.where_loc, self.where_scale, validate_args=False)
+    def where(self) -> Independent:
+        """p(z_where), event [3]."""
+        return normal(self.where_loc, self.where_scale)
 
-    def what(self, like: Tensor) -> Normal:
-        """p(z_what), of the shape of ``like``."""
-        return Normal(torch.zeros_like(like), torch.ones_like(like), validate_args=False)
+    @property
+    def what(self) -> Independent:
+        """p(z_what), event [C]."""
+        return normal(self.what_loc, self.what_scale)
+
+
+COUNT_PRIORS: dict[str, Callable[[Config], CountPrior]] = {"geometric": lambda config: Geometric(config.count)}

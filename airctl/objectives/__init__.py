@@ -1,12 +1,10 @@
-"""From a roll-out to a loss: one file for each gradient estimator of the count, one table of their names."""
+"""From objects to a loss: one file for each gradient estimator of the count, one table of their names."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from airctl.config import Config, hint
-from airctl.errors import ConfigError
-from airctl.model.priors import LatentPrior
+from airctl.config import Config, lookup
 from airctl.objectives.baselines import Baseline, MovingAverage, NeuralBaseline, NoBaseline
 from airctl.objectives.concrete import Concrete, Temperature
 from airctl.objectives.defensive import Defensive, Share
@@ -16,9 +14,8 @@ from airctl.objectives.nvil import NVIL
 from airctl.objectives.rebar import Rebar
 from airctl.objectives.reweighted_wake_sleep import ReweightedWakeSleep
 from airctl.objectives.rloo import RLOO
-from airctl.objectives.rollouts import roll_out
 from airctl.objectives.score_function import ScoreFunction, likelihood_signal, no_signal, per_step_signal, whole_signal
-from airctl.objectives.terms import CountTerms, Estimator, Surrogate, count_terms
+from airctl.objectives.terms import Estimator, Surrogate, Terms, observe, terms_of
 from airctl.objectives.vimco import VIMCO
 
 
@@ -41,24 +38,22 @@ ESTIMATORS: Mapping[str, Callable[[Config], Estimator]] = {
     "nvil": lambda config: NVIL(_neural(config, "previous")),
     "rloo": lambda config: RLOO(config.objective.samples),
     "measure-valued": lambda config: MeasureValued(),
-    "vimco": lambda config: VIMCO(LatentPrior(config.prior), config.objective.samples),
+    "vimco": lambda config: VIMCO(config.objective.samples),
     "concrete": lambda config: Concrete(_temperature(config)),
     "rebar": lambda config: Rebar(config.objective.temperature),
-    "reweighted-wake-sleep": lambda config: ReweightedWakeSleep(LatentPrior(config.prior), config.objective.samples),
+    "reweighted-wake-sleep": lambda config: ReweightedWakeSleep(config.objective.samples),
     "report-2019": lambda config: ScoreFunction(likelihood_signal, _neural(config, "current")),
 }
 
 
 def require_known(name: str) -> None:
     """Raise ``ConfigError``, with the nearest name there is, unless ``name`` is an estimator's."""
-    if name not in ESTIMATORS:
-        raise ConfigError(f"there is no estimator {name!r}{hint(name, ESTIMATORS)}")
+    lookup(ESTIMATORS, "estimator", name)
 
 
 def estimator(name: str, config: Config) -> Estimator:
     """The estimator of that name, with the sizes of ``config``; ``ConfigError`` names the nearest one otherwise."""
-    require_known(name)
-    return ESTIMATORS[name](config)
+    return lookup(ESTIMATORS, "estimator", name)(config)
 
 
 __all__ = [
@@ -68,7 +63,6 @@ __all__ = [
     "VIMCO",
     "Baseline",
     "Concrete",
-    "CountTerms",
     "Defensive",
     "Estimator",
     "Exact",
@@ -82,12 +76,13 @@ __all__ = [
     "Share",
     "Surrogate",
     "Temperature",
-    "count_terms",
+    "Terms",
     "estimator",
     "likelihood_signal",
     "no_signal",
+    "observe",
     "per_step_signal",
     "require_known",
-    "roll_out",
+    "terms_of",
     "whole_signal",
 ]

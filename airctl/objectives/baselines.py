@@ -11,23 +11,23 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from airctl.model import Rollout
+from airctl.model import Objects
 from airctl.model.networks import Cell
 
 
 class Baseline(nn.Module, ABC):
     """A prediction of the learning signal; subclasses that learn from what they see override ``observe``."""
 
-    def forward(self, rollout: Rollout, counts: Tensor) -> Tensor:
-        """Predictions [B, N] for the decisions of sampled ``counts`` [B], in nats."""
-        return self.given(self.read(rollout), counts)
+    def forward(self, objects: Objects, codewords: Tensor) -> Tensor:
+        """Predictions [B, M] for the decisions of sampled ``codewords`` [B], in nats."""
+        return self.given(self.read(objects), objects.code.decisions(codewords)[1])
 
     @abstractmethod
-    def read(self, rollout: Rollout) -> Tensor:
+    def read(self, objects: Objects) -> Tensor:
         """What it makes of the roll-out, whatever the count, [B, N]."""
 
-    def given(self, read: Tensor, counts: Tensor) -> Tensor:
-        """The predictions [B, N] for sampled ``counts`` [B], from what was ``read``."""
+    def given(self, read: Tensor, present: Tensor) -> Tensor:
+        """The predictions [B, M] where the decisions ``present`` [B, M] came out as 1, from what was ``read``."""
         return read
 
     def observe(self, signal: Tensor, drawn: Tensor) -> None:
@@ -37,8 +37,8 @@ class Baseline(nn.Module, ABC):
 class NoBaseline(Baseline):
     """Nothing is subtracted."""
 
-    def read(self, rollout: Rollout) -> Tensor:
-        return torch.zeros_like(rollout.logits)
+    def read(self, objects: Objects) -> Tensor:
+        return torch.zeros_like(objects.logits)
 
 
 class MovingAverage(Baseline):
@@ -52,8 +52,8 @@ class MovingAverage(Baseline):
         self.mean: Tensor
         self.seen: Tensor
 
-    def read(self, rollout: Rollout) -> Tensor:
-        return (self.mean / self.seen.clamp_min(1e-12)).expand_as(rollout.logits)
+    def read(self, objects: Objects) -> Tensor:
+        return (self.mean / self.seen.clamp_min(1e-12)).expand_as(objects.logits)
 
     @torch.no_grad()
     def observe(self, signal: Tensor, drawn: Tensor) -> None:
@@ -81,9 +81,9 @@ class NeuralBaseline(Baseline):
         self.cell = Cell(canvas * canvas, 3 + what, hidden)
         self.head = nn.Linear(hidden, 1)
 
-    def read(self, rollout: Rollout) -> Tensor:
-        latents = torch.cat([rollout.z_where, rollout.z_what], -1).detach()  # [B, N, 3 + C]
-        projected = self.cell.constant(rollout.canvas.detach().flatten(1))
+    def read(self, objects: Objects) -> Tensor:
+        latents = torch.cat([objects.z_where, objects.z_what], -1).detach()  # [B, N, 3 + C]
+        projected = self.cell.constant(objects.canvas.detach().flatten(1))
         state = self.cell.first(projected)
         hidden = [state[0]]
         for step in latents[:, :-1].unbind(1):  # step i reads those of step i - 1
@@ -92,8 +92,7 @@ class NeuralBaseline(Baseline):
         read: Tensor = self.head(torch.stack(hidden, 1))[..., 0]
         return read
 
-    def given(self, read: Tensor, counts: Tensor) -> Tensor:
+    def given(self, read: Tensor, present: Tensor) -> Tensor:
         if self.mask == "previous":
             return read
-        present = torch.arange(read.shape[1], device=counts.device) < counts[:, None]
         return (read * present).sum(1, keepdim=True).expand_as(read)

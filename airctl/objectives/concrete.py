@@ -16,8 +16,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from airctl.model import Rollout
-from airctl.objectives.terms import CountTerms, Estimator, Surrogate, log_density
+from airctl.model import Objects
+from airctl.objectives.terms import Estimator, Surrogate, Terms
 
 
 class Temperature(nn.Module):
@@ -43,13 +43,13 @@ class Concrete(Estimator):
         self.temperature = temperature
         self.modules = nn.ModuleDict({"temperature": temperature})
 
-    def __call__(self, rollout: Rollout, terms: CountTerms, generator: torch.Generator) -> Surrogate:
-        return self.given(rollout, terms, logistic(rollout.logits, generator))
+    def __call__(self, objects: Objects, terms: Terms, generator: torch.Generator) -> Surrogate:
+        return self.given(objects, terms, logistic(objects.logits, generator))
 
-    def given(self, rollout: Rollout, terms: CountTerms, noise: Tensor) -> Surrogate:
+    def given(self, objects: Objects, terms: Terms, noise: Tensor) -> Surrogate:
         """The surrogate for logistic ``noise`` [B, N]."""
-        presence = ((rollout.logits + noise) / self.temperature()).sigmoid().cumprod(1)
-        relaxed = relaxed_terms(rollout, terms, presence)
+        presence = terms.code.presence(((objects.logits + noise) / self.temperature()).sigmoid())
+        relaxed = relaxed_terms(objects, terms, presence)
         count = (terms.log_q.exp() * (terms.log_p - terms.log_q)).sum(1)
         return Surrogate(-(relaxed + count).mean(), count.new_zeros(()), terms.elbo.detach())
 
@@ -60,9 +60,8 @@ def logistic(like: Tensor, generator: torch.Generator) -> Tensor:
     return uniform.logit(eps=torch.finfo(like.dtype).eps)
 
 
-def relaxed_terms(rollout: Rollout, terms: CountTerms, presence: Tensor) -> Tensor:
+def relaxed_terms(objects: Objects, terms: Terms, presence: Tensor) -> Tensor:
     """log p(x | sum_i m_i y_i) - sum_i m_i kl_i for ``presence`` m [B, N] in [0, 1] -> [B], nats."""
-    drawn = (presence[:, None] @ rollout.pasted.flatten(2))[:, 0]
-    rest = rollout.canvas.flatten(1) - drawn
-    log_likelihood = log_density(torch.linalg.vecdot(rest, rest), rest.shape[1], terms.likelihood_sd)
-    return log_likelihood - (presence * terms.kl.diff(dim=1)).sum(1)
+    mean = (presence[:, None] @ objects.pasted.flatten(2)).unflatten(2, objects.canvas.shape[1:])[:, 0]
+    kl = objects.kl_where + objects.kl_what
+    return terms.likelihood.log_prob(objects.canvas, mean) - (presence * kl).sum(1)

@@ -14,8 +14,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from airctl.model import Rollout
-from airctl.objectives.terms import CountTerms, Estimator, Surrogate
+from airctl.model import Objects
+from airctl.objectives.terms import Estimator, Surrogate, Terms
 
 
 class Share(nn.Module):
@@ -41,13 +41,13 @@ class Defensive(Estimator):
         self.share = share
         self.modules = nn.ModuleDict({"share": share})
 
-    def __call__(self, rollout: Rollout, terms: CountTerms, generator: torch.Generator) -> Surrogate:
-        return self.expected(rollout, terms)
+    def __call__(self, objects: Objects, terms: Terms, generator: torch.Generator) -> Surrogate:
+        return self.expected(objects, terms)
 
-    def expected(self, rollout: Rollout, terms: CountTerms) -> Surrogate:
+    def expected(self, objects: Objects, terms: Terms) -> Surrogate:
         """Nothing is sampled given the roll-out."""
         q, share = terms.log_q.exp(), self.share()
         weights = (1 - share) * q.detach() + share / q.shape[1]
         # sum_n grad q(n) = 0, so that the gradient of -log q(n) itself adds nothing.
-        each = weights * (terms.log_likelihood - terms.kl) + q * terms.elbo_n.detach()
+        each = weights * (terms.log_likelihood - terms.kl) + q * terms.bracket.detach()
         return Surrogate(-each.sum(1).mean(), q.new_zeros(()), terms.elbo.detach())

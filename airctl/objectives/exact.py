@@ -10,8 +10,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from airctl.model import Rollout
-from airctl.objectives.terms import CountTerms, Estimator, Surrogate
+from airctl.model import Objects
+from airctl.objectives.terms import Estimator, Surrogate, Terms
 
 
 class Exact(Estimator):
@@ -20,9 +20,9 @@ class Exact(Estimator):
     def __init__(self) -> None:
         self.modules = nn.ModuleDict()
 
-    def __call__(self, rollout: Rollout, terms: CountTerms, generator: torch.Generator) -> Surrogate:
-        return self.expected(rollout, terms)
+    def __call__(self, objects: Objects, terms: Terms, generator: torch.Generator) -> Surrogate:
+        return self.expected(objects, terms)
 
-    def expected(self, rollout: Rollout, terms: CountTerms) -> Surrogate:
+    def expected(self, objects: Objects, terms: Terms) -> Surrogate:
         """Itself: nothing is sampled."""
         return Surrogate(-terms.elbo.mean(), terms.elbo.new_zeros(()), terms.elbo.detach())

@@ -5,41 +5,46 @@ from __future__ import annotations
 from abc import abstractmethod
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from airctl.model import Rollout
-from airctl.model.priors import LatentPrior
-from airctl.objectives.score_function import sample_counts
-from airctl.objectives.terms import CountTerms, Estimator, Surrogate
+from airctl.model import Objects
+from airctl.objectives.score_function import sample_codewords
+from airctl.objectives.terms import Estimator, Surrogate, Terms
 
 
 class ImportanceWeighted(Estimator):
     """An estimator that weighs K = ``copies`` roll-outs of each scene, each with a sampled count."""
 
-    def __init__(self, prior: LatentPrior, copies: int) -> None:
-        self.prior, self.copies = prior, copies
-        self.modules = nn.ModuleDict({"prior": prior})  # it has buffers, which must be where the model is
+    def __init__(self, copies: int) -> None:
+        self.copies = copies
+        self.modules = nn.ModuleDict()
 
-    def __call__(self, rollout: Rollout, terms: CountTerms, generator: torch.Generator) -> Surrogate:
-        return self.given(rollout, terms, sample_counts(terms, generator))
+    def __call__(self, objects: Objects, terms: Terms, generator: torch.Generator) -> Surrogate:
+        return self.given(objects, terms, sample_codewords(terms, generator))
 
     @abstractmethod
-    def given(self, rollout: Rollout, terms: CountTerms, counts: Tensor) -> Surrogate:
-        """The surrogate for sampled ``counts`` [B K]."""
+    def given(self, objects: Objects, terms: Terms, codewords: Tensor) -> Surrogate:
+        """The surrogate for sampled ``codewords`` [B K]."""
 
 
-def log_posterior(rollout: Rollout) -> Tensor:
-    """log q(z_where_i, z_what_i | x, z_<i) at the roll-out's own samples, [B, N]."""
-    where = rollout.q_where.log_prob(rollout.z_where).sum(-1)
-    return where + rollout.q_what.log_prob(rollout.z_what).sum(-1)
+def log_posterior(objects: Objects) -> Tensor:
+    """log q(z_where_i, z_what_i | x, ...) at the objects' own samples, [B, M]."""
+    where: Tensor = objects.q_where.log_prob(objects.z_where)
+    what: Tensor = objects.q_what.log_prob(objects.z_what)
+    return where + what
 
 
-def log_weights(rollout: Rollout, terms: CountTerms, prior: LatentPrior) -> Tensor:
-    """log p(x, z, n) - log q(z, n | x) for each n = 0..N at the sampled z_where and z_what of the first n steps.
+def log_prior(objects: Objects) -> Tensor:
+    """log p(z_where_i, z_what_i) at the same samples, [B, M]."""
+    where: Tensor = objects.p_where.log_prob(objects.z_where)
+    what: Tensor = objects.p_what.log_prob(objects.z_what)
+    return where + what
 
-    [B, N + 1] in nats. The ELBO's bracket has the KL in closed form instead; a bound over several samples cannot.
+
+def log_weights(objects: Objects, terms: Terms) -> Tensor:
+    """log p(x, z, k) - log q(z, k | x) for each codeword k at the sampled z_where and z_what of its objects.
+
+    [B, K] in nats. The ELBO's bracket has the KL in closed form instead; a bound over several samples cannot.
     """
-    where = prior.where.log_prob(rollout.z_where).sum(-1)
-    ratio = where + prior.what(rollout.z_what).log_prob(rollout.z_what).sum(-1) - log_posterior(rollout)
-    return terms.log_likelihood + F.pad(ratio.cumsum(1), (1, 0)) + terms.log_p - terms.log_q
+    ratio = terms.code.sums(log_prior(objects) - log_posterior(objects))
+    return terms.log_likelihood + ratio + terms.log_p - terms.log_q

@@ -14,9 +14,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from airctl.model import Rollout
-from airctl.objectives.score_function import decisions, sample_counts
-from airctl.objectives.terms import CountTerms, Estimator, Surrogate, at
+from airctl.model import Objects
+from airctl.objectives.score_function import sample_codewords
+from airctl.objectives.terms import Estimator, Surrogate, Terms, at
 
 
 class MeasureValued(Estimator):
@@ -25,17 +25,17 @@ class MeasureValued(Estimator):
     def __init__(self) -> None:
         self.modules = nn.ModuleDict()
 
-    def __call__(self, rollout: Rollout, terms: CountTerms, generator: torch.Generator) -> Surrogate:
-        counts = sample_counts(terms, generator)
-        q = beyond(terms, counts)
-        return self.given(rollout, terms, counts, torch.multinomial(q, 1, generator=generator)[:, 0])
+    def __call__(self, objects: Objects, terms: Terms, generator: torch.Generator) -> Surrogate:
+        codewords = sample_codewords(terms, generator)
+        q = beyond(terms, codewords)
+        return self.given(objects, terms, codewords, torch.multinomial(q, 1, generator=generator)[:, 0])
 
-    def given(self, rollout: Rollout, terms: CountTerms, counts: Tensor, further: Tensor) -> Surrogate:
-        """The surrogate for sampled ``counts`` [B], and ``further`` [B] had the decision that stopped gone on."""
-        loss = self._each(rollout, terms, counts, further).mean()
+    def given(self, objects: Objects, terms: Terms, codewords: Tensor, further: Tensor) -> Surrogate:
+        """The surrogate for sampled ``codewords`` [B], and ``further`` [B] had the decision that stopped gone on."""
+        loss = self._each(objects, terms, codewords, further).mean()
         return Surrogate(loss, loss.new_zeros(()), terms.elbo.detach())
 
-    def expected(self, rollout: Rollout, terms: CountTerms) -> Surrogate:
+    def expected(self, objects: Objects, terms: Terms) -> Surrogate:
         """The surrogate's mean over n ~ q(n) and what would have come after it, enumerated."""
         loss, index = terms.elbo.new_zeros(()), range(terms.log_q.shape[1])
         q = terms.log_q.detach().exp()
@@ -43,21 +43,21 @@ class MeasureValued(Estimator):
         for n in index:
             onward = q[:, n, None] * beyond(terms, every[n])  # [B, N + 1] of both draws together
             for m in index:
-                loss = loss + (onward[:, m] * self._each(rollout, terms, every[n], every[m])).mean()
+                loss = loss + (onward[:, m] * self._each(objects, terms, every[n], every[m])).mean()
         return Surrogate(loss, loss.new_zeros(()), terms.elbo.detach())
 
-    def _each(self, rollout: Rollout, terms: CountTerms, counts: Tensor, further: Tensor) -> Tensor:
+    def _each(self, objects: Objects, terms: Terms, codewords: Tensor, further: Tensor) -> Tensor:
         """The loss of each scene, [B]."""
-        drawn, present = decisions(counts, rollout.logits.shape[1])
-        f = terms.elbo_n.detach()
-        continued = torch.where(present, at(f, counts)[:, None], at(f, further)[:, None])  # [B, N]
+        drawn, present = terms.code.decisions(codewords)
+        f = terms.bracket.detach()
+        continued = torch.where(present, at(f, codewords)[:, None], at(f, further)[:, None])  # [B, N]
         stopped = f[:, :-1]  # z_i = 0 leaves i - 1 objects, and step i stands at index i - 1
-        score = (drawn * (continued - stopped) * terms.log_q_continue.exp()).sum(1)
-        return -(at(terms.log_likelihood - terms.kl, counts) + score)
+        score = (drawn * (continued - stopped) * terms.log_present.exp()).sum(1)
+        return -(at(terms.log_likelihood - terms.kl, codewords) + score)
 
 
-def beyond(terms: CountTerms, counts: Tensor) -> Tensor:
-    """q(n | n > counts) [B, N + 1]; where there is nothing beyond, because counts = N, all of it is at N."""
-    index = torch.arange(terms.log_q.shape[1], device=counts.device)
-    here = (index <= counts[:, None]) & (index < terms.log_q.shape[1] - 1)
+def beyond(terms: Terms, codewords: Tensor) -> Tensor:
+    """q(n | n > counts) [B, N + 1]; where there is nothing beyond, because the count is N, all of it is at N."""
+    index = torch.arange(terms.log_q.shape[1], device=codewords.device)
+    here = (index <= codewords[:, None]) & (index < terms.log_q.shape[1] - 1)
     return terms.log_q.detach().masked_fill(here, -torch.inf).softmax(1)

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from airctl.objectives.baselines import Baseline
-from airctl.objectives.score_function import ScoreFunction, decisions, per_step_signal
-from airctl.objectives.terms import CountTerms, at
+from airctl.objectives.score_function import ScoreFunction, per_step_signal
+from airctl.objectives.terms import Terms, at
 
 
 class RunningMoments(nn.Module):
@@ -51,14 +51,14 @@ class NVIL(ScoreFunction):
         super().__init__(per_step_signal, baseline)
         self.moments = self.modules["moments"] = RunningMoments()
 
-    def _each(self, terms: CountTerms, counts: Tensor, read: Tensor) -> tuple[Tensor, Tensor]:
-        drawn, present = decisions(counts, read.shape[1])
-        log_q = torch.where(present, terms.log_q_continue, terms.log_q_stop)
-        signal = self.signal(terms, counts).detach()
-        baseline = self.baseline.given(read, counts)
+    def _each(self, terms: Terms, codewords: Tensor, read: Tensor) -> tuple[Tensor, Tensor]:
+        drawn, present = terms.code.decisions(codewords)
+        log_q = torch.where(present, terms.log_present, terms.log_absent)
+        signal = self.signal(terms, codewords).detach()
+        baseline = self.baseline.given(read, present)
         centred = signal - self.moments.mean - baseline
         score = (drawn * centred.detach() / self.moments.scale * log_q).sum(1)
         error = (drawn * centred.square()).sum(1) / drawn.sum(1)  # [B] mean over the decisions drawn
-        path = at(terms.log_likelihood - terms.kl, counts)
+        path = at(terms.log_likelihood - terms.kl, codewords)
         self.moments.observe(signal - baseline.detach(), drawn)
         return -(path + score), error

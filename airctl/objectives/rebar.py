@@ -21,9 +21,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from airctl.model import Rollout
+from airctl.model import Objects
 from airctl.objectives.concrete import logistic, relaxed_terms
-from airctl.objectives.terms import CountTerms, Estimator, Surrogate, at
+from airctl.objectives.terms import Estimator, Surrogate, Terms, at
 
 
 class Control(nn.Module):
@@ -42,38 +42,39 @@ class Rebar(Estimator):
         self.control = Control(temperature)
         self.modules = nn.ModuleDict({"control": self.control})
 
-    def __call__(self, rollout: Rollout, terms: CountTerms, generator: torch.Generator) -> Surrogate:
-        return self.given(rollout, terms, logistic(rollout.logits, generator), logistic(rollout.logits, generator))
+    def __call__(self, objects: Objects, terms: Terms, generator: torch.Generator) -> Surrogate:
+        return self.given(objects, terms, logistic(objects.logits, generator), logistic(objects.logits, generator))
 
-    def given(self, rollout: Rollout, terms: CountTerms, noise: Tensor, other: Tensor) -> Surrogate:
+    def given(self, objects: Objects, terms: Terms, noise: Tensor, other: Tensor) -> Surrogate:
         """The surrogate for logistic ``noise`` of the decisions and ``other`` of their conditional copies, [B, N]."""
-        counts = (rollout.logits + noise > 0).cumprod(1).sum(1)
-        slope = self.slope(rollout, terms, noise, other)
-        path = at(terms.log_likelihood - terms.kl, counts)
-        loss = -(path + (slope.detach() * rollout.logits).sum(1)).mean()
+        codewords = terms.code.weights((objects.logits + noise > 0).to(noise)).argmax(1)
+        slope = self.slope(objects, terms, noise, other)
+        path = at(terms.log_likelihood - terms.kl, codewords)
+        loss = -(path + (slope.detach() * objects.logits).sum(1)).mean()
         return Surrogate(loss, slope.square().sum(1).mean(), terms.elbo.detach())
 
-    def slope(self, rollout: Rollout, terms: CountTerms, noise: Tensor, other: Tensor) -> Tensor:
+    def slope(self, objects: Objects, terms: Terms, noise: Tensor, other: Tensor) -> Tensor:
         """The estimate of d ELBO / d logits, [B, N], differentiable in eta and the temperature while these learn."""
-        rollout, terms = replace(rollout, pasted=rollout.pasted.detach()), terms.detached()
+        kl_where, kl_what = objects.kl_where.detach(), objects.kl_what.detach()
+        objects = replace(objects, pasted=objects.pasted.detach(), kl_where=kl_where, kl_what=kl_what)
+        terms = terms.detached()
         with torch.enable_grad():
-            logits = rollout.logits.detach().requires_grad_()
+            logits = objects.logits.detach().requires_grad_()
             decided = logits + noise
             b = (decided > 0).to(logits)
-            f = at(terms.elbo_n, b.cumprod(1).sum(1).long())
-            conditional = self.relaxed(rollout, terms, given_decisions(b, logits, other))
-            difference = self.relaxed(rollout, terms, decided) - conditional
+            f = at(terms.bracket, terms.code.weights(b).argmax(1))
+            conditional = self.relaxed(objects, terms, given_decisions(b, logits, other))
+            difference = self.relaxed(objects, terms, decided) - conditional
             (through,) = torch.autograd.grad(difference.sum(), logits, create_graph=self.modules.training)
             eta, score = self.control.eta, b - logits.detach().sigmoid()
             slope: Tensor = (f - eta * conditional)[:, None] * score + eta * through
         return slope
 
-    def relaxed(self, rollout: Rollout, terms: CountTerms, decided: Tensor) -> Tensor:
+    def relaxed(self, objects: Objects, terms: Terms, decided: Tensor) -> Tensor:
         """c(u) for ``decided`` u [B, N] -> [B], nats; at b of 0 and 1 it is f(n(b))."""
-        presence = (decided / self.control.log_temperature.exp()).sigmoid().cumprod(1)
-        reached = F.pad(F.pad(presence, (1, 0), value=1.0), (0, 1))  # [B, N + 2] from 1 for n >= 0 to 0 for n > N
-        count = (-reached.diff(dim=1) * (terms.log_p - terms.log_q)).sum(1)
-        return relaxed_terms(rollout, terms, presence) + count
+        soft = (decided / self.control.log_temperature.exp()).sigmoid()
+        count = (terms.code.weights(soft) * (terms.log_p - terms.log_q)).sum(1)
+        return relaxed_terms(objects, terms, terms.code.presence(soft)) + count
 
 
 def given_decisions(b: Tensor, logits: Tensor, noise: Tensor) -> Tensor:

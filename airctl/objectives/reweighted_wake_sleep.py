@@ -13,12 +13,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import torch.nn.functional as F
 from torch import Tensor
 
-from airctl.model import Rollout, paste
+from airctl.model import Objects, paste
 from airctl.objectives.importance import ImportanceWeighted, log_posterior, log_weights
-from airctl.objectives.terms import CountTerms, Surrogate, at, count_terms
+from airctl.objectives.terms import Surrogate, Terms, at
 
 
 class ReweightedWakeSleep(ImportanceWeighted):
@@ -26,18 +25,19 @@ class ReweightedWakeSleep(ImportanceWeighted):
 
     reparameterised = False
 
-    def given(self, rollout: Rollout, terms: CountTerms, counts: Tensor) -> Surrogate:
-        """The surrogate for sampled ``counts`` [B K]."""
-        log_w = at(log_weights(rollout, terms, self.prior), counts).detach().unflatten(0, (-1, self.copies))
+    def given(self, objects: Objects, terms: Terms, codewords: Tensor) -> Surrogate:
+        """The surrogate for sampled ``codewords`` [B K]."""
+        log_w = at(log_weights(objects, terms), codewords).detach().unflatten(0, (-1, self.copies))
         weights = log_w.softmax(1).flatten()
-        decoder = at(count_terms(held(rollout), terms.log_p, terms.likelihood_sd).log_likelihood, counts)
-        posterior = at(terms.log_q + F.pad(log_posterior(held(rollout)).cumsum(1), (1, 0)), counts)
+        fixed = held(objects)
+        decoder = at(terms.likelihood.codewords(fixed.canvas, fixed.pasted, fixed.code), codewords)
+        posterior = at(terms.log_q + fixed.code.sums(log_posterior(fixed)), codewords)
         loss = -(weights * (decoder + posterior)).sum() / len(log_w)
         return Surrogate(loss, loss.new_zeros(()), terms.elbo.detach())
 
 
-def held(rollout: Rollout) -> Rollout:
+def held(objects: Objects) -> Objects:
     """The same roll-out, with its samples as constants: a likelihood then teaches the decoder alone."""
-    z_where, z_what = rollout.z_where.detach(), rollout.z_what.detach()
-    pasted = paste(rollout.objects.flatten(0, 1), z_where.flatten(0, 1), rollout.canvas.shape[-1])
-    return replace(rollout, z_where=z_where, z_what=z_what, pasted=pasted.unflatten(0, z_where.shape[:2]))
+    z_where, z_what = objects.z_where.detach(), objects.z_what.detach()
+    pasted = paste(objects.drawn.flatten(0, 1), z_where.flatten(0, 1), objects.canvas.shape[-1])
+    return replace(objects, z_where=z_where, z_what=z_what, pasted=pasted.unflatten(0, z_where.shape[:2]))

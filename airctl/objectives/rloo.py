@@ -1,10 +1,10 @@
-"""RLOO: K counts of each scene, each with the mean of the other K - 1 as its baseline.
+"""RLOO: K sampled counts of each scene, each with the mean of the other K - 1 as its baseline.
 
     n_1..n_K ~ q(n | z_where, z_what),   f_k = the bracket of the ELBO at n_k
     gradient = 1/K sum_k [ grad (log p(x | canvas_{n_k}) - kl_{n_k}) + (f_k - mean_{j != k} f_j) grad log q(n_k) ]
 
-Unbiased for the ELBO: given the roll-out the counts are independent, so the others know nothing of the one they are a
-baseline for. All K read one roll-out, which holds the likelihood of every count: K costs next to nothing, and what it
+Unbiased for the ELBO: given the objects the codewords are independent, so the others know nothing of the one they are a
+baseline for. All K read one pass, which holds the likelihood of every codeword: K costs next to nothing, and what it
 averages away is the variance from z_pres, not that from z_where and z_what. Kool, van Hoof & Welling 2019.
 """
 
@@ -13,8 +13,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from airctl.model import Rollout
-from airctl.objectives.terms import CountTerms, Estimator, Surrogate, at
+from airctl.model import Objects
+from airctl.objectives.terms import Estimator, Surrogate, Terms, at
 
 
 class RLOO(Estimator):
@@ -24,21 +24,21 @@ class RLOO(Estimator):
         self.samples = samples
         self.modules = nn.ModuleDict()
 
-    def __call__(self, rollout: Rollout, terms: CountTerms, generator: torch.Generator) -> Surrogate:
+    def __call__(self, objects: Objects, terms: Terms, generator: torch.Generator) -> Surrogate:
         q = terms.log_q.detach().exp()
-        return self.given(rollout, terms, torch.multinomial(q, self.samples, replacement=True, generator=generator))
+        return self.given(objects, terms, torch.multinomial(q, self.samples, replacement=True, generator=generator))
 
-    def given(self, rollout: Rollout, terms: CountTerms, counts: Tensor) -> Surrogate:
-        """The surrogate for sampled ``counts`` [B, K]."""
-        signal = at(terms.elbo_n, counts).detach()
-        others = (signal.sum(1, keepdim=True) - signal) / (counts.shape[1] - 1)
-        score = (signal - others) * at(terms.log_q, counts)
-        path = at(terms.log_likelihood - terms.kl, counts)
+    def given(self, objects: Objects, terms: Terms, codewords: Tensor) -> Surrogate:
+        """The surrogate for sampled ``codewords`` [B, K]."""
+        signal = at(terms.bracket, codewords).detach()
+        others = (signal.sum(1, keepdim=True) - signal) / (codewords.shape[1] - 1)
+        score = (signal - others) * at(terms.log_q, codewords)
+        path = at(terms.log_likelihood - terms.kl, codewords)
         return Surrogate(-(path + score).mean(), terms.elbo.new_zeros(()), terms.elbo.detach())
 
-    def expected(self, rollout: Rollout, terms: CountTerms) -> Surrogate:
-        """The surrogate's mean over its K counts, which are independent: the mean of the others is that of all."""
-        q, signal = terms.log_q.detach().exp(), terms.elbo_n.detach()
+    def expected(self, objects: Objects, terms: Terms) -> Surrogate:
+        """The surrogate's mean over its K codewords, which are independent: the mean of the others is that of all."""
+        q, signal = terms.log_q.detach().exp(), terms.bracket.detach()
         score = (signal - (q * signal).sum(1, keepdim=True)) * terms.log_q
         path = terms.log_likelihood - terms.kl
         return Surrogate(-(q * (path + score)).sum(1).mean(), terms.elbo.new_zeros(()), terms.elbo.detach())

@@ -16,47 +16,37 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from airctl.model import Rollout
+from airctl.model import Objects
 from airctl.objectives.baselines import Baseline
-from airctl.objectives.terms import CountTerms, Estimator, Surrogate, at
+from airctl.objectives.terms import Estimator, Surrogate, Terms, at
 
-Signal = Callable[[CountTerms, Tensor], Tensor]
+Signal = Callable[[Terms, Tensor], Tensor]
 
 
-def sample_counts(terms: CountTerms, generator: torch.Generator) -> Tensor:
-    """n ~ q(n) for each scene, [B]."""
+def sample_codewords(terms: Terms, generator: torch.Generator) -> Tensor:
+    """A codeword ~ q for each scene, [B]."""
     return torch.multinomial(terms.log_q.detach().exp(), 1, generator=generator)[:, 0]
 
 
-def decisions(counts: Tensor, num_steps: int) -> tuple[Tensor, Tensor]:
-    """Which z_pres_i were drawn, and which were drawn as 1, for counts [B] -> two masks [B, N]."""
-    index = torch.arange(num_steps, device=counts.device)
-    return index <= counts[:, None], index < counts[:, None]
+def per_step_signal(terms: Terms, codewords: Tensor) -> Tensor:
+    """The ELBO of the sampled codeword less what of it no decision i can change, [B, M]: ``Code.credit``."""
+    whole = whole_signal(terms, codewords)
+    return terms.code.credit(whole, terms.kl, terms.log_p, terms.log_present)
 
 
-def per_step_signal(terms: CountTerms, counts: Tensor) -> Tensor:
-    """All that comes after decision i: the ELBO less what earlier steps have already paid, [B, N].
-
-    log p and log q count from decision i on, given that it was reached.
-    """
-    reached = terms.log_p.flip(0).logcumsumexp(0).flip(0)[:-1]  # [N] log p(n >= i - 1)
-    paid_q = terms.log_q_continue.cumsum(1) - terms.log_q_continue  # [B, N] log q of the earlier decisions
-    return whole_signal(terms, counts) + terms.kl[:, :-1] - reached + paid_q
-
-
-def whole_signal(terms: CountTerms, counts: Tensor) -> Tensor:
+def whole_signal(terms: Terms, codewords: Tensor) -> Tensor:
     """One reward for all decisions: the ELBO of the sampled count, [B, N]."""
-    return at(terms.elbo_n, counts)[:, None].expand_as(terms.log_q_continue)
+    return at(terms.bracket, codewords)[:, None].expand_as(terms.log_present)
 
 
-def likelihood_signal(terms: CountTerms, counts: Tensor) -> Tensor:
+def likelihood_signal(terms: Terms, codewords: Tensor) -> Tensor:
     """The report's reward: the log likelihood alone for all decisions, so that a needless step costs z_pres nothing."""
-    return at(terms.log_likelihood, counts)[:, None].expand_as(terms.log_q_continue)
+    return at(terms.log_likelihood, codewords)[:, None].expand_as(terms.log_present)
 
 
-def no_signal(terms: CountTerms, counts: Tensor) -> Tensor:
+def no_signal(terms: Terms, codewords: Tensor) -> Tensor:
     """Nothing for z_pres: only the path-wise gradient is left, Table 1's "backprop". Biased, as it teaches no count."""
-    return torch.zeros_like(terms.log_q_continue)
+    return torch.zeros_like(terms.log_present)
 
 
 class ScoreFunction(Estimator):
@@ -66,29 +56,29 @@ class ScoreFunction(Estimator):
         self.signal, self.baseline = signal, baseline
         self.modules = nn.ModuleDict({"baseline": baseline})
 
-    def __call__(self, rollout: Rollout, terms: CountTerms, generator: torch.Generator) -> Surrogate:
-        return self.given(rollout, terms, sample_counts(terms, generator))
+    def __call__(self, objects: Objects, terms: Terms, generator: torch.Generator) -> Surrogate:
+        return self.given(objects, terms, sample_codewords(terms, generator))
 
-    def given(self, rollout: Rollout, terms: CountTerms, counts: Tensor) -> Surrogate:
-        """The surrogate for sampled ``counts`` [B]."""
-        loss, error = self._each(terms, counts, self.baseline.read(rollout))
-        self.baseline.observe(self.signal(terms, counts).detach(), decisions(counts, rollout.logits.shape[1])[0])
+    def given(self, objects: Objects, terms: Terms, codewords: Tensor) -> Surrogate:
+        """The surrogate for sampled ``codewords`` [B]."""
+        loss, error = self._each(terms, codewords, self.baseline.read(objects))
+        self.baseline.observe(self.signal(terms, codewords).detach(), terms.code.decisions(codewords)[0])
         return Surrogate(loss.mean(), error.mean(), terms.elbo.detach())
 
-    def expected(self, rollout: Rollout, terms: CountTerms) -> Surrogate:
+    def expected(self, objects: Objects, terms: Terms) -> Surrogate:
         """The surrogate's mean over n ~ q(n), enumerated: its gradient has no noise from the count left."""
-        q, read = terms.log_q.detach().exp(), self.baseline.read(rollout)
+        q, read = terms.log_q.detach().exp(), self.baseline.read(objects)
         every = [self._each(terms, torch.full_like(q[:, 0], n, dtype=torch.long), read) for n in range(q.shape[1])]
         loss, error = (torch.stack(parts, 1) for parts in zip(*every, strict=True))  # [B, N + 1] each
         return Surrogate((q * loss).sum(1).mean(), (q * error).sum(1).mean(), terms.elbo.detach())
 
-    def _each(self, terms: CountTerms, counts: Tensor, read: Tensor) -> tuple[Tensor, Tensor]:
+    def _each(self, terms: Terms, codewords: Tensor, read: Tensor) -> tuple[Tensor, Tensor]:
         """Loss and baseline's loss of each scene, [B]; ``read`` is what the baseline makes of the roll-out."""
-        drawn, present = decisions(counts, read.shape[1])
-        log_q = torch.where(present, terms.log_q_continue, terms.log_q_stop)
-        signal = self.signal(terms, counts).detach()
-        baseline = self.baseline.given(read, counts)
+        drawn, present = terms.code.decisions(codewords)
+        log_q = torch.where(present, terms.log_present, terms.log_absent)
+        signal = self.signal(terms, codewords).detach()
+        baseline = self.baseline.given(read, present)
         score = (drawn * (signal - baseline.detach()) * log_q).sum(1)
-        path = at(terms.log_likelihood - terms.kl, counts)
+        path = at(terms.log_likelihood - terms.kl, codewords)
         error = (drawn * (signal - baseline).square()).sum(1) / drawn.sum(1)  # [B] mean over the decisions drawn
         return -(path + score), error

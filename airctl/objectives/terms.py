@@ -1,74 +1,74 @@
 """The contract of every gradient estimator, and the terms of the ELBO that they all share.
 
-    ELBO = E_{z_where, z_what} sum_n q(n) [ log p(x | canvas_n) - kl_n + log p(n) - log q(n) ]
+    ELBO = E_{z_where, z_what} sum_k q(k) [ log p(x | k) - kl_k + log p(k) - log q(k) ]
 
-One roll-out gives the bracket for every n = 0..N at once. An estimator turns these terms into a surrogate: a scalar
+k runs over the codewords of the model's code (``airctl.model.codes``): the counts n = 0..N of the unary code. One pass
+of the network gives the bracket for all of them at once. An estimator turns these terms into a surrogate: a scalar
 whose gradient is (an estimate of) minus the gradient of the mean ELBO of the batch. Estimators differ in nothing else.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from airctl.model import Rollout
+from airctl.model import AIR, Code, Likelihood, Objects
 
 
 @dataclass(frozen=True)
-class CountTerms:
-    """What each count n = 0..N would contribute, in nats a scene; [B, N + 1] where nothing else is said."""
+class Terms:
+    """What each codeword k would contribute, in nats per scene; [B, K] where nothing else is said."""
 
-    log_likelihood: Tensor  # log p(x | the first n objects)
-    kl: Tensor  # KL of z_where and z_what, summed over the first n steps
-    log_q: Tensor  # log q(n | x, z_where, z_what)
-    log_p: Tensor  # [N + 1] log p(n)
-    log_q_continue: Tensor  # [B, N] log q(z_pres_i = 1 | z_<i)
-    log_q_stop: Tensor  # [B, N] log q(z_pres_i = 0 | z_<i)
-    likelihood_sd: float  # of a pixel
+    code: Code
+    log_likelihood: Tensor  # log p(x | the objects of k)
+    kl: Tensor  # KL of z_where and z_what, summed over the objects of k
+    log_q: Tensor  # log q(k | x, z_where, z_what)
+    log_p: Tensor  # [K] log p(k)
+    log_present: Tensor  # [B, M] log q(z_pres_i = 1), given that decision i is taken
+    log_absent: Tensor  # [B, M] log q(z_pres_i = 0)
+    likelihood: Likelihood
 
     @classmethod
-    def of(cls, log_likelihood: Tensor, kl: Tensor, logits: Tensor, log_p: Tensor, likelihood_sd: float) -> CountTerms:
-        """From ``log_likelihood`` and ``kl`` [B, N + 1] as above and the ``logits`` [B, N] of z_pres.
-
-        q(n) = (1 - p_{n+1}) prod_{i <= n} p_i, and prod_i p_i for n = N, all in log space.
-        """
-        log_continue, log_stop = F.logsigmoid(logits), F.logsigmoid(-logits)
+    def of(
+        cls, code: Code, log_likelihood: Tensor, kl: Tensor, logits: Tensor, log_p: Tensor, likelihood: Likelihood
+    ) -> Terms:
+        """From ``log_likelihood``, ``kl`` [B, K] and ``log_p`` [K] as above and the ``logits`` [B, M] of z_pres."""
         return cls(
+            code=code,
             log_likelihood=log_likelihood,
             kl=kl,
-            log_q=F.pad(log_continue.cumsum(1), (1, 0)) + F.pad(log_stop, (0, 1)),
+            log_q=code.log_q(logits),
             log_p=log_p.to(logits),
-            log_q_continue=log_continue,
-            log_q_stop=log_stop,
-            likelihood_sd=likelihood_sd,
+            log_present=F.logsigmoid(logits),
+            log_absent=F.logsigmoid(-logits),
+            likelihood=likelihood,
         )
 
     @cached_property
-    def elbo_n(self) -> Tensor:
-        """The bracket of the ELBO for each n, [B, N + 1]."""
+    def bracket(self) -> Tensor:
+        """The bracket of the ELBO for each codeword, [B, K]."""
         return self.log_likelihood - self.kl + self.log_p - self.log_q
 
     @cached_property
     def elbo(self) -> Tensor:
-        """The ELBO with the count summed out, [B]; what is reported, whatever is differentiated."""
-        return (self.log_q.exp() * self.elbo_n).sum(1)
+        """The ELBO with the codewords summed out, [B]; what is reported, whatever is differentiated."""
+        return (self.log_q.exp() * self.bracket).sum(1)
 
-    def detached(self) -> CountTerms:
+    @cached_property
+    def log_count(self) -> Tensor:
+        """log q(n | x, z_where, z_what) for n = 0..M, [B, M + 1]."""
+        return self.code.by_count(self.log_q)
+
+    def detached(self) -> Terms:
         """The same numbers, which nothing can be learnt from."""
-        return replace(
-            self,
-            log_likelihood=self.log_likelihood.detach(),
-            kl=self.kl.detach(),
-            log_q=self.log_q.detach(),
-            log_q_continue=self.log_q_continue.detach(),
-            log_q_stop=self.log_q_stop.detach(),
-        )
+        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        held: dict[str, Any] = {name: v.detach() if isinstance(v, Tensor) else v for name, v in values.items()}
+        return Terms(**held)
 
 
 @dataclass(frozen=True)
@@ -77,45 +77,44 @@ class Surrogate:
 
     loss: Tensor  # []
     baseline_loss: Tensor  # [] 0 without a learnt baseline
-    elbo: Tensor  # [B] detached, nats a scene; one for each roll-out
+    elbo: Tensor  # [B] detached, nats per scene; one for each pass
 
 
 class Estimator(Protocol):
-    """From a roll-out and its terms to a surrogate. Randomness comes from ``generator`` only.
+    """From objects and their terms to a surrogate. Randomness comes from ``generator`` only.
 
     ``modules`` holds what the estimator itself learns or remembers (a baseline), so that optimisers and checkpoints
-    can take it along; most hold nothing. The other two say which roll-out it needs; ``roll_out`` makes it.
+    can take it along; most hold nothing. The other two say which pass it needs; ``observe`` makes it.
     """
 
     modules: nn.ModuleDict
-    copies: int = 1  # independent roll-outs of each scene; scene b has the rows b * copies to (b + 1) * copies - 1
+    copies: int = 1  # independent passes over each scene; scene b has the rows b * copies to (b + 1) * copies - 1
     reparameterised: bool = True  # whether gradients pass through the samples of z_where and z_what
 
-    def __call__(self, rollout: Rollout, terms: CountTerms, generator: torch.Generator) -> Surrogate: ...
+    def __call__(self, objects: Objects, terms: Terms, generator: torch.Generator) -> Surrogate: ...
 
-    def expected(self, rollout: Rollout, terms: CountTerms) -> Surrogate | None:
-        """The surrogate's mean over what the estimator samples given the roll-out, if that can be enumerated."""
+    def expected(self, objects: Objects, terms: Terms) -> Surrogate | None:
+        """The surrogate's mean over what the estimator samples given the objects, if that can be enumerated."""
         return None
 
 
-def count_terms(rollout: Rollout, log_p: Tensor, likelihood_sd: float) -> CountTerms:
-    """The terms of a roll-out under the count prior ``log_p`` [N + 1] and a Gaussian pixel likelihood."""
-    kl = F.pad((rollout.kl_where + rollout.kl_what).cumsum(1), (1, 0))
-    # One object after the other is taken off the scene: a pass over its pixels for each, whatever came before.
-    rest = rollout.canvas.flatten(1)
-    squares = [torch.linalg.vecdot(rest, rest)]
-    for drawn in rollout.pasted.flatten(2).unbind(1):
-        rest = rest - drawn
-        squares.append(torch.linalg.vecdot(rest, rest))
-    log_likelihood = log_density(torch.stack(squares, 1), rest.shape[1], likelihood_sd)
-    return CountTerms.of(log_likelihood, kl, rollout.logits, log_p, likelihood_sd)
+def observe(model: AIR, canvas: Tensor, estimator: Estimator, generator: torch.Generator) -> Objects:
+    """The objects of scenes ``canvas`` [B, D, D] as ``estimator`` needs them: so many passes, with gradients or not."""
+    noise = model.noise(len(canvas) * estimator.copies, generator)
+    objects: Objects = model(canvas, noise, held=not estimator.reparameterised)
+    return objects
 
 
-def log_density(squares: Tensor, pixels: int, sd: float) -> Tensor:
-    """The log density, nats, of a scene of ``pixels`` whose canvas misses it by a squared error of ``squares``."""
-    return -0.5 * squares / sd**2 - pixels * math.log(sd * math.sqrt(2 * math.pi))
+def terms_of(objects: Objects, log_count: Tensor, likelihood: Likelihood) -> Terms:
+    """The terms of ``objects`` under the count prior ``log_count`` = log p(n) [M + 1]."""
+    code = objects.code
+    kl = code.sums(objects.kl_where + objects.kl_what)
+    log_likelihood = likelihood.codewords(objects.canvas, objects.pasted, code)
+    return Terms.of(code, log_likelihood, kl, objects.logits, code.log_p(log_count), likelihood)
 
 
-def at(values: Tensor, counts: Tensor) -> Tensor:
-    """values[b, counts[b, ...]] of ``values`` [B, N + 1] for ``counts`` [B] or [B, K], in the shape of ``counts``."""
-    return values.gather(1, counts.flatten(1) if counts.dim() > 1 else counts[:, None]).reshape(counts.shape)
+def at(values: Tensor, codewords: Tensor) -> Tensor:
+    """values[b, codewords[b, ...]] of ``values`` [B, K] for ``codewords`` [B] or [B, J], in the shape of the latter."""
+    return values.gather(1, codewords.flatten(1) if codewords.dim() > 1 else codewords[:, None]).reshape(
+        codewords.shape
+    )

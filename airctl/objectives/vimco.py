@@ -15,18 +15,18 @@ import math
 import torch
 from torch import Tensor
 
-from airctl.model import Rollout
+from airctl.model import Objects
 from airctl.objectives.importance import ImportanceWeighted, log_weights
-from airctl.objectives.terms import CountTerms, Surrogate, at
+from airctl.objectives.terms import Surrogate, Terms, at
 
 
 class VIMCO(ImportanceWeighted):
     """Climb the bound of K = ``copies`` importance weights."""
 
-    def given(self, rollout: Rollout, terms: CountTerms, counts: Tensor) -> Surrogate:
-        """The surrogate for sampled ``counts`` [B K]."""
-        log_w = at(log_weights(rollout, terms, self.prior), counts).unflatten(0, (-1, self.copies))  # [B, K]
-        log_q = at(terms.log_q, counts).unflatten(0, (-1, self.copies))
+    def given(self, objects: Objects, terms: Terms, codewords: Tensor) -> Surrogate:
+        """The surrogate for sampled ``codewords`` [B K]."""
+        log_w = at(log_weights(objects, terms), codewords).unflatten(0, (-1, self.copies))  # [B, K]
+        log_q = at(terms.log_q, codewords).unflatten(0, (-1, self.copies))
         bound = log_w.logsumexp(1) - math.log(self.copies)
         score = (bound[:, None] - without_each(log_w)).detach() * log_q
         return Surrogate(-(bound + score.sum(1)).mean(), bound.new_zeros(()), terms.elbo.detach())

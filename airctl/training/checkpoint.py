@@ -12,7 +12,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,8 @@ def load(checkpoint: Path, modules: nn.Module, optimizer: torch.optim.Optimizer 
     state = _read_json(checkpoint / "state.json")
     if type(state.get("step")) is not int or state["step"] != step_of(checkpoint):
         raise InputFileError(f"{checkpoint / 'state.json'} is not of the step that the folder's name says")
-    weights = _read_tensors(checkpoint / TENSORS[0], _tensors(modules))
+    wanted = _tensors(modules)
+    weights = _read_tensors(checkpoint / TENSORS[0], sum(t.nbytes for t in wanted.values()), lambda stored: wanted)
     if optimizer is not None:
         _load_optimizer(modules, optimizer, checkpoint / TENSORS[1], fresh=state["step"] == 0)
     with torch.no_grad():
@@ -219,13 +220,15 @@ def _optimizer_tensors(modules: nn.Module, optimizer: torch.optim.Optimizer) -> 
 
 
 def _load_optimizer(modules: nn.Module, optimizer: torch.optim.Optimizer, path: Path, fresh: bool) -> None:
-    """Adam's moments and step count of every parameter; before the first step (``fresh``) there are none."""
+    """Adam's moments and step count of the parameters that have had a gradient; before the first step of none."""
     parameters = dict(modules.named_parameters())
-    expected: dict[str, Tensor] = {}
-    for name, parameter in {} if fresh else parameters.items():
-        expected[f"{name}:step"] = torch.zeros((), dtype=torch.float32)
-        expected[f"{name}:exp_avg"] = expected[f"{name}:exp_avg_sq"] = parameter
-    tensors = _read_tensors(path, expected)
+
+    def expected(stored: Collection[str]) -> dict[str, Tensor]:
+        taught = [] if fresh else [name for name in parameters if f"{name}:step" in stored]
+        wanted = {f"{name}:step": torch.zeros((), dtype=torch.float32) for name in taught}
+        return wanted | {f"{name}:{key}": parameters[name] for name in taught for key in ("exp_avg", "exp_avg_sq")}
+
+    tensors = _read_tensors(path, 2 * sum(p.nbytes for p in parameters.values()), expected)
     optimizer.state.clear()
     for name, tensor in tensors.items():
         parameter_name, _, key = name.rpartition(":")
@@ -233,19 +236,41 @@ def _load_optimizer(modules: nn.Module, optimizer: torch.optim.Optimizer, path: 
         optimizer.state[parameter][key] = tensor.to(parameter.device)
 
 
-def _read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    if path.stat().st_size > _SMALL + sum(tensor.nbytes for tensor in expected.values()):
+def _read_tensors(
+    path: Path, most: int, expected: Callable[[Collection[str]], Mapping[str, Tensor]]
+) -> dict[str, Tensor]:
+    """The tensors of a file of no more than ``most`` bytes of numbers, if they are those ``expected`` of its names."""
+    if path.stat().st_size > _SMALL + most:
         raise InputFileError(f"{path} does not fit the run's config: it is larger than its tensors")
     try:
-        tensors: dict[str, Tensor] = load_file(path)
+        tensors = {_current_name(name): tensor for name, tensor in load_file(path).items()}
     except (OSError, SafetensorError, ValueError, KeyError) as error:
         raise InputFileError(f"{path} cannot be read as safetensors: {error}") from error
     found = {name: (tensor.dtype, tensor.shape) for name, tensor in tensors.items()}
-    wanted = {name: (tensor.dtype, tensor.shape) for name, tensor in expected.items()}
+    wanted = {name: (tensor.dtype, tensor.shape) for name, tensor in expected(tensors.keys()).items()}
     if found != wanted:
         wrong = sorted(n for n in found.keys() | wanted.keys() if found.get(n) != wanted.get(n))
         raise InputFileError(f"{path} does not fit the run's config: {wrong[0]!r} is missing or of another shape")
     return tensors
+
+
+# What the parameters of older versions are called now, by the beginning of their names.
+_RENAMED = {
+    "model.embedding.": "model.network.embedding.",
+    "model.cell.": "model.network.cell.",
+    "model.predict.": "model.network.predict.",
+    "model.where_head.": "model.network.where.head.",
+    "model.present_head.": "model.network.present.",
+    "model.encoder.0.": "model.encoder.layers.0.",
+    "model.encoder.2.": "model.what.head.",
+}
+
+
+def _current_name(name: str) -> str:
+    for old, new in _RENAMED.items():
+        if name.startswith(old):
+            return new + name.removeprefix(old)
+    return name
 
 
 def _read_json(path: Path) -> dict[str, Any]:

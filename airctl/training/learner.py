@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from airctl.config import Config
 from airctl.errors import NotFiniteError
-from airctl.model import AIR, continuing_at, truncated_geometric
-from airctl.objectives import Estimator, Surrogate, count_terms, estimator, roll_out
+from airctl.model import AIR
+from airctl.objectives import Estimator, Surrogate, estimator, observe, terms_of
 from airctl.training.randomness import derive, generator
 from airctl.training.schedules import learning_rate_factor
 
@@ -47,16 +47,15 @@ def training_step(learner: Learner, config: Config, images: Tensor, step: int, s
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * factor
     noise = generator(config.train.seed, "noise", step, device)
-    rollout = roll_out(model, images.float() / 255, learner.estimator, noise)
-    log_p = truncated_geometric(continuing_at(step, config.prior), config.model.num_steps)
-    terms = count_terms(rollout, log_p, config.model.likelihood_sd)
-    surrogate = learner.estimator(rollout, terms, generator(config.train.seed, "estimator", step, device))
+    objects = observe(model, images.float() / 255, learner.estimator, noise)
+    terms = terms_of(objects, model.count(config.model.num_steps, step), model.likelihood)
+    surrogate = learner.estimator(objects, terms, generator(config.train.seed, "estimator", step, device))
     optimizer.zero_grad(set_to_none=True)
     (surrogate.loss + surrogate.baseline_loss).backward()
     for name, value in {
         "log p(x | z)": terms.log_likelihood,
-        "KL of z_where": rollout.kl_where,
-        "KL of z_what": rollout.kl_what,
+        "KL of z_where": objects.kl_where,
+        "KL of z_what": objects.kl_what,
         "log q(n)": terms.log_q,
         "loss": surrogate.loss,
         "baseline's loss": surrogate.baseline_loss,

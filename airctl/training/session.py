@@ -19,8 +19,7 @@ from airctl import scenes
 from airctl.config import Config
 from airctl.errors import InputFileError, NotFiniteError
 from airctl.evaluation.collapse import CountState, advice
-from airctl.inference import rollouts
-from airctl.model import truncated_geometric
+from airctl.inference import passes
 from airctl.training import checkpoint
 from airctl.training.board import Board
 from airctl.training.frames import Watched, due
@@ -90,8 +89,8 @@ class Session:
         self.images, self.validation = images[:number], images[number:]
         self.watched = Watched.of(split, number)
         self.validation_counts = torch.from_numpy(split.counts[number:].astype(np.int64)).to(device)
-        self.log_p = truncated_geometric(config.prior.count, config.model.num_steps)  # at the end of its annealing
         self.learner = Learner.build(config, device)
+        self.log_p = self.learner.model.count(config.model.num_steps)  # at the end of its annealing
         self.state = State()
 
     def run(self) -> TrainResult:
@@ -137,7 +136,7 @@ class Session:
     def _validate(self) -> dict[str, float]:
         """Counts and ELBO on the scenes held out from the train split, under the prior at the annealing's end."""
         model = self.learner.model
-        chunks = rollouts(model, self.validation, self.log_p, model.mean_noise)
+        chunks = passes(model, self.validation, self.log_p, model.mean_noise)
         found = CountState.of((terms for _, terms in chunks), self.validation_counts)
         self.state.validation_accuracy = found.accuracy
         if self.state.best_accuracy is None or found.accuracy > self.state.best_accuracy:
@@ -147,9 +146,8 @@ class Session:
 
     def _warn_of_collapse(self, found: CountState) -> None:
         """Once a kind, when two validations in a row find it; early on, and while objects cost little, it is normal."""
-        prior, settings, kind = self.config.prior, self.config.train, found.collapse()
-        annealed = prior.count_anneal == "none" or self.state.step >= prior.count_anneal_steps
-        early = self.state.step < settings.steps / 10 or not annealed
+        kind = found.collapse()
+        early = self.state.step < self.config.train.steps / 10 or not self.learner.model.count.settled(self.state.step)
         self.collapses.append(None if early else kind)
         if kind is not None and self.collapses[-2:] == [kind, kind] and self.collapses[:-1].count(kind) == 1:
             self.warn(f"step {self.state.step}: {advice(kind, found, self.config)}")

@@ -55,15 +55,15 @@ MISTAKES = [
     (["train", "{data}"], 2, "Missing option '--run'"),
     (["train", "{data}", "--run", "{tmp}/r", "--preset", "papr"], 2, "did you mean 'paper'?"),
     (["train", "{data}", "--run", "{tmp}/r", "--estimator", "exat"], 2, "did you mean 'exact'?"),
-    (["train", "{data}", "--run", "{tmp}/r", "--set", "model.hiden=3"], 2, "did you mean 'model.hidden'?"),
-    (["train", "{data}", "--run", "{tmp}/r", "--set", "model.hidden=x"], 2, "expected a whole number"),
+    (["train", "{data}", "--run", "{tmp}/r", "--set", "network.hiden=3"], 2, "did you mean 'network.hidden'?"),
+    (["train", "{data}", "--run", "{tmp}/r", "--set", "network.hidden=x"], 2, "expected a whole number"),
     (["train", "{data}", "--run", "{tmp}/r", "--steps", "-1"], 2, "expected at least 0"),
     (["train", "{data}", "--run", "{tmp}/r", "--device", "cdua"], 2, "did you mean 'cuda'?"),
     (["train", "{data}", "--run", "{tmp}/r", "--sed", "1"], 2, "Did you mean '--seed'?"),
     (["infr", "{run}"], 2, "did you mean 'infer'?"),
     (["sweep", "{data}", "--run", "{tmp}/r", "--sedes", "1"], 2, "Did you mean '--seeds'?"),
     (["sweep", "{data}", "--run", "{tmp}/r", "--estimtor", "exact"], 2, "Did you mean '--estimator'?"),
-    (["sweep", "{data}", "--run", "{tmp}/r", "--set", "model.hiden=3"], 2, "did you mean 'model.hidden'?"),
+    (["sweep", "{data}", "--run", "{tmp}/r", "--set", "network.hiden=3"], 2, "did you mean 'network.hidden'?"),
     (["sweep", "{data}", "--run", "{tmp}/r", "--preset", "papr"], 2, "did you mean 'paper'?"),
     (["info", "{tmp}/none"], 3, "no such file"),
     (["info", "{text}"], 3, "text.h5"),
@@ -141,9 +141,9 @@ def test_a_data_file_and_a_run_tell_what_they_are(airctl, data: Path, finished: 
     assert (sum(told["train"]["counts"]), sum(told["test"]["counts"])) == (120, 40)
     assert sum(told["test"]["pixel_histogram"]) == 40 * 50 * 50
     run = json.loads(airctl("info", finished, "--json")[1])
-    assert (run["kind"], run["preset"], run["estimator"]) == ("run", "fast", "score-function-neural")
+    assert (run["kind"], run["preset"], run["estimator"]) == ("run", "recurrent", "score-function-neural")
     assert (run["step"], run["finished"], run["data"]["path"]) == (12, True, str(data))
-    assert {"model.hidden=16", "train.steps=12", "model.canvas=50"} <= set(run["changed"])
+    assert {"network.hidden=16", "train.steps=12", "model.canvas=50"} <= set(run["changed"])
     assert "train.seed=0" not in run["changed"]  # as in the preset
     assert "120 scenes" in airctl("info", data)[1]
     assert "step 12 of 12, finished" in airctl("info", finished)[1]

@@ -42,7 +42,7 @@ def test_the_example_of_the_readme_runs(
     assert len(code.strip().splitlines()) <= 12
     for told, smaller in {
         "train=20_000, test=1_000": "train=60, test=10",
-        '["train.steps=1000"]': '["train.steps=2", "train.batch=4", "train.validation=20", "model.hidden=8"]',
+        '["train.steps=1000"]': '["train.steps=2", "train.batch=4", "train.validation=20", "network.hidden=8"]',
         "samples=100": "samples=4, batch=4, fit_steps=1",
     }.items():
         assert told in code

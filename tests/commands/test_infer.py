@@ -24,11 +24,11 @@ def undecided(finished: Path, data: Path, tmp_path_factory: pytest.TempPathFacto
     """The tiny run with a z_pres head that answers yes in half of the scenes, so that counts differ between scenes."""
     folder = shutil.copytree(finished, tmp_path_factory.mktemp("runs") / "undecided")
     loaded = library.load(folder)
-    head, images = loaded.model.present_head, read_split(data, "test").images
+    head, images = loaded.model.network.present, read_split(data, "test").images
     with torch.no_grad():
         logits = loaded.model(torch.from_numpy(images) / 255, loaded.model.mean_noise(len(images))).logits[:, 0]
-        centre = logits.median() - loaded.config.model.present_bias
-        head.bias.copy_(1e3 * (head.bias - centre) - loaded.config.model.present_bias)
+        centre = logits.median() - loaded.config.network.present_bias
+        head.bias.copy_(1e3 * (head.bias - centre) - loaded.config.network.present_bias)
         head.weight *= 1e3
     state = json.loads((loaded.path / "state.json").read_text())
     step = state.pop("step")

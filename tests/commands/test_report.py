@@ -164,7 +164,7 @@ def test_several_runs_stand_side_by_side(run: Path, data: Path, tmp_path: Path) 
     assert [each["name"] for each in embedded(page)["runs"]] == ["first", "second"]
     rows = re.findall(r'<tr><th scope="row">objective.estimator</th>(.*?)</tr>', page)
     assert rows == ["<td>score-function-neural</td><td>rloo</td>"]
-    assert not re.findall(r'<th scope="row">model.hidden</th>', page), "what is the same need not be compared"
+    assert not re.findall(r'<th scope="row">network.hidden</th>', page), "what is the same need not be compared"
     twice = airctl.report([run, run], out=tmp_path / "twice.html").read_text(encoding="utf-8")
     assert embedded(twice)["runs"][0]["name"] == str(run), "runs of one name are told apart by their paths"
 
@@ -237,7 +237,7 @@ def test_a_model_that_finds_nothing_has_pictures_and_a_page(data: Path, tmp_path
     """Without a single step, after the second look too, there are no glimpses and no traversal; the rest is drawn."""
     from small import tiny
 
-    airctl.train(data, tmp_path / "run", tiny("model.present_bias=-10000.0", "train.steps=1"), threads=1)
+    airctl.train(data, tmp_path / "run", tiny("network.present_bias=-10000.0", "train.steps=1"), threads=1)
     page = airctl.report(tmp_path / "run").read_text(encoding="utf-8")
     result = json.loads((tmp_path / "run/eval.json").read_text())
     assert {f for row in result["confusion"] for f, number in enumerate(row) if number} == {0}

@@ -41,7 +41,7 @@ def test_a_failed_run_counts_as_nothing_right(data: Path, tmp_path: Path) -> Non
 def test_a_sweep_in_which_all_fails_is_an_error(data: Path, tmp_path: Path) -> None:
     """With nothing to tabulate the reason is told."""
     with pytest.raises(AirctlError, match=r"every run of the sweep failed.*no config key"):
-        sweep(data, tmp_path, [0], options=["--set", "model.hiden=3"], jobs=1)
+        sweep(data, tmp_path, [0], options=["--set", "network.hiden=3"], jobs=1)
 
 
 @pytest.mark.parametrize(("text", "seeds"), [("3", [3]), ("0..2", [0, 1, 2]), ("1,5,8..9", [1, 5, 8, 9]), ("1,1", [1])])

@@ -23,31 +23,34 @@ from airctl.evaluation.failures import (
     shares,
 )
 from airctl.inference import Detections, detections
-from airctl.model import Rollout, truncated_geometric
-from airctl.objectives import count_terms
+from airctl.model import Gaussian, Objects, Unary, truncated_geometric
+from airctl.objectives import terms_of
 from airctl.scenes import SceneSpec, generate_data, read_split
 
 SCENES, STEPS, SIDE = 200, 3, 50
 OBJECTS = {RIGHT: (0, 1, 2), DOUBLE: (1, 2), NEEDLESS: (0, 1, 2), MERGED: (2,), MISSED: (1, 2), WRONG: (1, 2)}
 
 
-def rollout_of(images: np.ndarray, pasted: np.ndarray, counts: np.ndarray) -> Rollout:
+def rollout_of(images: np.ndarray, pasted: np.ndarray, counts: np.ndarray) -> Objects:
     """A roll-out that draws ``pasted`` [S, N, D, D] and is sure of ``counts`` [S]; all else is empty."""
     scenes, steps = pasted.shape[:2]
     where, what, glimpse = (torch.zeros(scenes, steps, *shape) for shape in ((3,), (4,), (6, 6)))
     where[..., 0] = 3
     logits = torch.where(torch.arange(steps) < torch.from_numpy(counts)[:, None], 20.0, -20.0)
-    return Rollout(
+    return Objects(
         canvas=torch.from_numpy(images).float() / 255,
         z_where=where,
         z_what=what,
         logits=logits,
+        code=Unary(steps),
+        p_where=Normal(where, 1.0),
+        p_what=Normal(what, 1.0),
         q_where=Normal(where, 1.0),
         q_what=Normal(what, 1.0),
         kl_where=where.sum(-1),
         kl_what=what.sum(-1),
         glimpses=glimpse,
-        objects=glimpse,
+        drawn=glimpse,
         pasted=torch.from_numpy(pasted).float() / 255,
     )
 
@@ -136,9 +139,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Detectio
         for step, one in enumerate(drawn):
             pasted[index, step] = one
     images, boxes = split.images[chosen], split.boxes[chosen]
-    rollout = rollout_of(images, pasted, counts)
-    terms = count_terms(rollout, truncated_geometric(0.01, STEPS), 0.3)
-    found = detections(rollout, terms, terms.log_q.argmax(1))
+    objects = rollout_of(images, pasted, counts)
+    terms = terms_of(objects, truncated_geometric(0.01, STEPS), Gaussian(0.3))
+    found = detections(objects, terms, terms.log_q.argmax(1))
     assert found.counts.tolist() == counts.tolist()
     return wanted, found, images, boxes
 

@@ -25,9 +25,9 @@ def explained(config: Config, counts: list[int]) -> tuple[AIR, torch.Tensor, Hyp
     model = AIR(config)
     canvas = torch.rand(len(counts), 12, 12).round() * 0.8
     with torch.no_grad():
-        rollout = model(canvas, model.mean_noise(len(counts)))
-    parts = (rollout.z_where, rollout.z_what, rollout.q_where.scale.log(), rollout.q_what.scale.log())
-    there = torch.arange(rollout.z_where.shape[1]) < torch.tensor(counts)[:, None]
+        objects = model(canvas, model.mean_noise(len(counts)))
+    parts = (objects.z_where, objects.z_what, objects.q_where.scale.log(), objects.q_what.scale.log())
+    there = torch.arange(objects.z_where.shape[1]) < torch.tensor(counts)[:, None]
     return model, canvas, Hypotheses.of((part[:, None] for part in parts), there[:, None])
 
 

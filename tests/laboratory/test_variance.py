@@ -24,9 +24,8 @@ from airctl.laboratory.variance import (
     _gradient,
     enumerable,
     measure_variance,
-    parameter_groups,
 )
-from airctl.objectives import ESTIMATORS, count_terms, roll_out
+from airctl.objectives import ESTIMATORS, observe, terms_of
 from airctl.training.signals import StopRequest
 
 
@@ -87,9 +86,9 @@ def test_a_row_does_not_depend_on_the_others(finished: Path, tmp_path: Path, mon
 def test_parameter_groups_are_the_modules(finished: Path) -> None:
     """theta is the decoder, z_pres its head, phi the rest; each parameter is in one of them."""
     model = airctl.load(finished).model
-    groups = parameter_groups(model)
+    groups = model.parameter_groups()
     assert {id(p) for p in groups["theta"]} == {id(p) for p in model.decoder.parameters()}
-    assert {id(p) for p in groups["z_pres"]} == {id(p) for p in model.present_head.parameters()}
+    assert {id(p) for p in groups["z_pres"]} == {id(p) for p in model.network.present.parameters()}
     assert sorted(id(p) for group in groups.values() for p in group) == sorted(id(p) for p in model.parameters())
 
 
@@ -210,12 +209,12 @@ def test_the_bias_is_that_of_the_enumerated_mean(finished: Path, name: str) -> N
     chosen.modules.eval()
     if name == "nvil":
         chosen.modules["moments"].variance.fill_(4)
-    rollout = roll_out(loaded.model, torch.rand(3, 50, 50), chosen, torch.Generator().manual_seed(2))
-    terms = count_terms(rollout, loaded.log_p(), loaded.config.model.likelihood_sd)
+    objects = observe(loaded.model, torch.rand(3, 50, 50), chosen, torch.Generator().manual_seed(2))
+    terms = terms_of(objects, loaded.log_p(), loaded.model.likelihood)
     parameters = list(loaded.model.parameters())
-    found = _enumerated_bias(chosen, rollout, terms, parameters)
+    found = _enumerated_bias(chosen, objects, terms, parameters)
     exact = _gradient(-terms.elbo.mean(), parameters)
-    whole = _gradient(chosen.expected(rollout, terms).loss, parameters) - exact
+    whole = _gradient(chosen.expected(objects, terms).loss, parameters) - exact
     assert (found is None) == (name not in ("defensive", "backprop", "nvil", "report-2019"))
     rounding = 1e-4 * float(exact.norm())
     assert float((whole - (0 if found is None else found)).norm()) < rounding

@@ -8,8 +8,8 @@ from itertools import pairwise
 import pytest
 import torch
 
-from airctl.config import PriorConfig
-from airctl.model import continuing_at, truncated_geometric
+from airctl.config import CountConfig, PriorConfig
+from airctl.model import Geometric, truncated_geometric
 from airctl.model.priors import LatentPrior
 
 
@@ -39,9 +39,9 @@ def test_continuing_one_is_uniform() -> None:
 
 @pytest.mark.parametrize("anneal", ["linear", "exponential"])
 def test_annealing_goes_from_start_to_end_and_never_back(anneal: str) -> None:
-    """It begins at count_start, falls strictly, ends at count and stays there."""
-    prior = PriorConfig(count=1e-5, count_start=0.9, count_anneal=anneal, count_anneal_steps=100)
-    values = [continuing_at(step, prior) for step in range(103)]
+    """It begins at start, falls strictly, ends at probability and stays there."""
+    prior = CountConfig(probability=1e-5, start=0.9, anneal=anneal, anneal_steps=100)
+    values = [Geometric(prior).at(step) for step in range(103)]
     assert values[0] == pytest.approx(0.9, rel=1e-12)
     assert all(later < earlier for earlier, later in pairwise(values[:101]))
     assert values[100:] == [1e-5] * 3
@@ -50,29 +50,38 @@ def test_annealing_goes_from_start_to_end_and_never_back(anneal: str) -> None:
 
 def test_half_way_is_the_arithmetic_or_the_geometric_mean() -> None:
     """Linear annealing is linear in the probability, exponential in its logarithm; the two are told apart."""
-    linear = PriorConfig(count=1e-4, count_start=1.0, count_anneal="linear", count_anneal_steps=10)
-    exponential = PriorConfig(count=1e-4, count_start=1.0, count_anneal="exponential", count_anneal_steps=10)
-    assert continuing_at(5, linear) == pytest.approx((1 + 1e-4) / 2)
-    assert continuing_at(5, exponential) == pytest.approx(1e-2)
+    linear = CountConfig(probability=1e-4, start=1.0, anneal="linear", anneal_steps=10)
+    exponential = CountConfig(probability=1e-4, start=1.0, anneal="exponential", anneal_steps=10)
+    assert Geometric(linear).at(5) == pytest.approx((1 + 1e-4) / 2)
+    assert Geometric(exponential).at(5) == pytest.approx(1e-2)
 
 
 def test_without_annealing_the_count_prior_is_fixed() -> None:
-    """count_anneal = none ignores the start and the steps."""
-    prior = PriorConfig(count=0.01, count_start=1.0, count_anneal="none", count_anneal_steps=50)
-    assert {continuing_at(step, prior) for step in (0, 1, 49, 50, 1000)} == {0.01}
+    """anneal = none ignores the start and the steps."""
+    prior = CountConfig(probability=0.01, start=1.0, anneal="none", anneal_steps=50)
+    assert {Geometric(prior).at(step) for step in (0, 1, 49, 50, 1000)} == {0.01}
 
 
 def test_annealing_over_no_steps_is_the_end_at_once() -> None:
     """Zero annealing steps divide by nothing."""
-    prior = PriorConfig(count=0.01, count_anneal="exponential", count_anneal_steps=0)
-    assert continuing_at(0, prior) == 0.01
+    prior = CountConfig(probability=0.01, anneal="exponential", anneal_steps=0)
+    assert Geometric(prior).at(0) == 0.01
 
 
 def test_latent_priors_are_those_of_the_config() -> None:
     """p(z_where) has the config's mean and standard deviations, p(z_what) is standard normal."""
-    prior = LatentPrior(PriorConfig(where_loc=(3.0, 0.5, -0.5), where_scale=(0.1, 1.0, 2.0)))
-    torch.testing.assert_close(prior.where.loc, torch.tensor([3.0, 0.5, -0.5]))
-    torch.testing.assert_close(prior.where.scale, torch.tensor([0.1, 1.0, 2.0]))
-    what = prior.what(torch.full((2, 3), 7.0))
-    torch.testing.assert_close(what.log_prob(torch.zeros(2, 3)), torch.full((2, 3), -0.5 * math.log(2 * math.pi)))
+    prior = LatentPrior(PriorConfig(where_loc=(3.0, 0.5, -0.5), where_scale=(0.1, 1.0, 2.0)), what=3)
+    torch.testing.assert_close(prior.where.mean, torch.tensor([3.0, 0.5, -0.5]))
+    torch.testing.assert_close(prior.where.stddev, torch.tensor([0.1, 1.0, 2.0]))
+    expected = torch.full((2,), -1.5 * math.log(2 * math.pi))
+    torch.testing.assert_close(prior.what.log_prob(torch.zeros(2, 3)), expected)
     assert not prior.state_dict(), "the prior is config, not weights"
+
+
+def test_the_module_gives_the_annealed_prior_at_a_step_and_the_settled_one_without() -> None:
+    """log p(n) follows ``at``; ``settled`` says from when on it stands still."""
+    prior = Geometric(CountConfig(probability=1e-4, start=1.0, anneal="exponential", anneal_steps=10))
+    torch.testing.assert_close(prior(3, 5), truncated_geometric(1e-2, 3))
+    torch.testing.assert_close(prior(3), truncated_geometric(1e-4, 3))
+    assert not prior.settled(9)
+    assert prior.settled(10)

@@ -14,16 +14,16 @@ import torch
 from torch import Tensor
 
 from airctl.config import Config
-from airctl.model import AIR, Noise, Rollout, truncated_geometric
+from airctl.model import AIR, Noise, Objects, truncated_geometric
 from airctl.objectives import (
     Baseline,
-    CountTerms,
     Exact,
     MovingAverage,
     NeuralBaseline,
     ScoreFunction,
     Surrogate,
-    count_terms,
+    Terms,
+    terms_of,
 )
 
 
@@ -46,17 +46,17 @@ class Problem:
         canvas = torch.rand(batch, side, side, generator=generator, dtype=torch.float64)
         noise = model.noise(batch, generator)
         noise = Noise(noise.where.double(), noise.what.double())
-        return cls(model, canvas, noise, truncated_geometric(config.prior.count, config.model.num_steps))
+        return cls(model, canvas, noise, truncated_geometric(config.count.probability, config.model.num_steps))
 
     @property
     def parameters(self) -> list[Tensor]:
         return list(self.model.parameters())
 
-    def roll_out(self, repeat: int = 1) -> tuple[Rollout, CountTerms]:
+    def observe(self, repeat: int = 1, held: bool = False) -> tuple[Objects, Terms]:
         """One pass over the batch, each scene ``repeat`` times with the same noise."""
         noise = Noise(self.noise.where.repeat_interleave(repeat, 0), self.noise.what.repeat_interleave(repeat, 0))
-        rollout = self.model(self.canvas.repeat_interleave(repeat, 0), noise)
-        return rollout, count_terms(rollout, self.log_p, self.model.config.model.likelihood_sd)
+        objects = self.model(self.canvas.repeat_interleave(repeat, 0), noise, held)
+        return objects, terms_of(objects, self.log_p, self.model.likelihood)
 
 
 def gradient(scalar: Tensor, of: Sequence[Tensor]) -> Tensor:
@@ -69,8 +69,8 @@ def gradient(scalar: Tensor, of: Sequence[Tensor]) -> Tensor:
 
 def exact_gradient(problem: Problem) -> Tensor:
     """The gradient of minus the mean ELBO, [P]."""
-    rollout, terms = problem.roll_out()
-    return gradient(Exact()(rollout, terms, torch.Generator()).loss, problem.parameters)
+    objects, terms = problem.observe()
+    return gradient(Exact()(objects, terms, torch.Generator()).loss, problem.parameters)
 
 
 def enumerated(problem: Problem, estimator: ScoreFunction, of_logits: bool = False) -> tuple[Tensor, Tensor]:
@@ -78,11 +78,11 @@ def enumerated(problem: Problem, estimator: ScoreFunction, of_logits: bool = Fal
 
     ``of_logits``: the gradient in q(z_pres)'s logits alone, where there is no path-wise part.
     """
-    rollout, terms = problem.roll_out()
+    objects, terms = problem.observe()
     q = terms.log_q.detach().exp()
-    of = [rollout.logits] if of_logits else problem.parameters
+    of = [objects.logits] if of_logits else problem.parameters
     outcomes = list(product(range(q.shape[1]), repeat=len(q)))
-    gradients = [gradient(estimator.given(rollout, terms, torch.tensor(ns)).loss, of) for ns in outcomes]
+    gradients = [gradient(estimator.given(objects, terms, torch.tensor(ns)).loss, of) for ns in outcomes]
     weights = [torch.stack([q[b, n] for b, n in enumerate(ns)]).prod() for ns in outcomes]
     return torch.stack(gradients), torch.stack(weights)
 
@@ -103,8 +103,8 @@ def relative_bias(problem: Problem, estimator: ScoreFunction) -> float:
 
 
 def surrogate_of(problem: Problem, estimator: ScoreFunction) -> Surrogate:
-    rollout, terms = problem.roll_out()
-    return estimator.given(rollout, terms, torch.full((len(problem.canvas),), 2))
+    objects, terms = problem.observe()
+    return estimator.given(objects, terms, torch.full((len(problem.canvas),), 2))
 
 
 def leaks(problem: Problem, estimator: ScoreFunction) -> bool:
@@ -149,22 +149,22 @@ class Given(Baseline):
         super().__init__()
         self.values = values
 
-    def read(self, rollout: Rollout) -> Tensor:
-        return self.values.expand_as(rollout.logits)
+    def read(self, objects: Objects) -> Tensor:
+        return self.values.expand_as(objects.logits)
 
 
-def logit_gradients(problem: Problem, surrogate: Callable[[Rollout, CountTerms], Surrogate], rows: int) -> Tensor:
+def logit_gradients(problem: Problem, surrogate: Callable[[Objects, Terms], Surrogate], rows: int) -> Tensor:
     """The gradient of minus the ELBO in the logits for each of ``rows`` outcomes of one scene, [rows, N].
 
     ``surrogate`` gets the scene's roll-out ``rows`` times, so that each row can have an outcome of its own.
     """
-    rollout, terms = problem.roll_out(rows)
-    return gradient(surrogate(rollout, terms).loss, [rollout.logits]).unflatten(0, rollout.logits.shape) * rows
+    objects, terms = problem.observe(rows)
+    return gradient(surrogate(objects, terms).loss, [objects.logits]).unflatten(0, objects.logits.shape) * rows
 
 
 def exact_logit_gradient(problem: Problem) -> Tensor:
     """The same of Exact, [N]."""
-    return logit_gradients(problem, lambda rollout, terms: Exact()(rollout, terms, torch.Generator()), 1)[0]
+    return logit_gradients(problem, lambda objects, terms: Exact()(objects, terms, torch.Generator()), 1)[0]
 
 
 def all_counts(samples: int, num_steps: int = 3) -> Tensor:
@@ -174,7 +174,7 @@ def all_counts(samples: int, num_steps: int = 3) -> Tensor:
 
 def probabilities(problem: Problem, counts: Tensor) -> Tensor:
     """q of each row of independent ``counts`` [R, K] of the first scene, [R]."""
-    return problem.roll_out()[1].log_q.detach().exp()[0][counts].prod(1)
+    return problem.observe()[1].log_q.detach().exp()[0][counts].prod(1)
 
 
 def copied(problem: Problem, copies: int) -> Problem:
@@ -184,7 +184,7 @@ def copied(problem: Problem, copies: int) -> Problem:
     return replace(problem, canvas=canvas, noise=Noise(noise.where.double(), noise.what.double()))
 
 
-def with_constant_signal(terms: CountTerms, value: float = -300.0) -> CountTerms:
+def with_constant_signal(terms: Terms, value: float = -300.0) -> Terms:
     """The same q(n), but every count is worth ``value`` nats, and nothing is left to learn about the objects."""
     likelihood = (value + terms.kl + terms.log_q - terms.log_p).detach()
     return replace(terms, log_likelihood=likelihood, kl=terms.kl.detach())

@@ -11,7 +11,7 @@ from laws import Problem, enumerated, is_moved_by_the_model, leaks, learns, mean
 from torch import Tensor
 
 from airctl.config import Config
-from airctl.model import Rollout
+from airctl.model import Objects, Unary
 from airctl.objectives import MovingAverage, NeuralBaseline, NoBaseline, ScoreFunction, per_step_signal
 
 Tiny = Callable[..., Config]
@@ -20,23 +20,23 @@ Tiny = Callable[..., Config]
 class Leaking(NeuralBaseline):
     """Reads the latents without detaching them."""
 
-    def read(self, rollout: Rollout) -> Tensor:
-        return super().read(rollout) + rollout.z_what.sum(-1)
+    def read(self, objects: Objects) -> Tensor:
+        return super().read(objects) + objects.z_what.sum(-1)
 
 
 class Disconnected(NeuralBaseline):
     """Its predictions are detached, so that its loss teaches nothing."""
 
-    def read(self, rollout: Rollout) -> Tensor:
-        return super().read(rollout).detach()
+    def read(self, objects: Objects) -> Tensor:
+        return super().read(objects).detach()
 
 
 class HalfDisconnected(NeuralBaseline):
     """Its last layer is taught and the LSTM below it is not."""
 
-    def read(self, rollout: Rollout) -> Tensor:
+    def read(self, objects: Objects) -> Tensor:
         handle = self.cell.register_forward_hook(lambda *call: tuple(part.detach() for part in call[-1]))
-        predictions = super().read(rollout)
+        predictions = super().read(objects)
         handle.remove()
         return predictions
 
@@ -100,11 +100,11 @@ def test_a_fitted_baseline_lowers_the_variance(tiny_config: Tiny) -> None:
     baseline = NeuralBaseline(12, 4, 5, "previous").double()
     estimator = ScoreFunction(per_step_signal, baseline)
     before = total_variance(*enumerated(problem, estimator))
-    rollout, terms = problem.roll_out(repeat=16)
+    objects, terms = problem.observe(repeat=16)
     optimiser, generator = torch.optim.Adam(baseline.parameters(), lr=1.0), torch.Generator().manual_seed(0)
     losses = []
     for _ in range(150):
-        loss = estimator(rollout, terms, generator).baseline_loss
+        loss = estimator(objects, terms, generator).baseline_loss
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -117,25 +117,25 @@ def test_a_fitted_baseline_lowers_the_variance(tiny_config: Tiny) -> None:
 def test_baseline_loss_is_the_mean_squared_error_of_the_decisions_drawn(tiny_config: Tiny) -> None:
     """Mean over a scene's own decisions, then over scenes; a decision never drawn is no target."""
     problem = Problem.of(tiny_config(), batch=2)
-    rollout, terms = problem.roll_out()
+    objects, terms = problem.observe()
     estimator = ScoreFunction(per_step_signal, NoBaseline())
     counts = torch.tensor([0, 2])
     signal = per_step_signal(terms, counts)
     expected = (signal[0, :1].square().mean() + signal[1].square().mean()) / 2
-    torch.testing.assert_close(estimator.given(rollout, terms, counts).baseline_loss, expected.detach())
+    torch.testing.assert_close(estimator.given(objects, terms, counts).baseline_loss, expected.detach())
     assert not torch.isclose(expected, signal.square().mean(), rtol=1e-6)
 
 
 def test_the_neural_baseline_never_sees_the_decision_it_is_for(tiny_config: Tiny) -> None:
     """With mask previous, b_i is a function of x and z_<i: neither the count nor z_where_i changes it."""
     config = tiny_config()
-    rollout = Problem.of(config).roll_out()[0]
+    objects = Problem.of(config).observe()[0]
     baseline = neural(config, "previous")
-    predictions = baseline(rollout, torch.tensor([0]))
-    assert torch.equal(predictions, baseline(rollout, torch.tensor([3])))
-    z_where = rollout.z_where.detach().clone()
+    predictions = baseline(objects, torch.tensor([0]))
+    assert torch.equal(predictions, baseline(objects, torch.tensor([3])))
+    z_where = objects.z_where.detach().clone()
     z_where[:, 1] += 1.0
-    moved = baseline(type(rollout)(**{**vars(rollout), "z_where": z_where}), torch.tensor([0]))
+    moved = baseline(type(objects)(**{**vars(objects), "z_where": z_where}), torch.tensor([0]))
     assert torch.equal(moved[:, :2], predictions[:, :2])
     assert (moved[:, 2] - predictions[:, 2]).abs().min() > 1e-6, "it does read the step before"
 
@@ -143,10 +143,10 @@ def test_the_neural_baseline_never_sees_the_decision_it_is_for(tiny_config: Tiny
 def test_the_current_mask_is_the_reports_sum(tiny_config: Tiny) -> None:
     """C(x) = sum_i f_i z_pres_i, the same for every decision."""
     config = tiny_config()
-    rollout = Problem.of(config).roll_out()[0]
-    f = neural(config, "previous")(rollout, torch.tensor([0]))[0]
+    objects = Problem.of(config).observe()[0]
+    f = neural(config, "previous")(objects, torch.tensor([0]))[0]
     for n in range(4):
-        predictions = neural(config, "current")(rollout, torch.tensor([n]))[0]
+        predictions = neural(config, "current")(objects, torch.tensor([n]))[0]
         torch.testing.assert_close(predictions, f[:n].sum().expand(3))
 
 
@@ -156,32 +156,32 @@ def test_an_unknown_mask_is_refused() -> None:
         NeuralBaseline(12, 4, 5, "next")
 
 
-def rollout_of(logits: Tensor) -> Rollout:
-    return Rollout(**{**dict.fromkeys(Rollout.__dataclass_fields__), "logits": logits})
+def rollout_of(logits: Tensor) -> Objects:
+    return Objects(**{**dict.fromkeys(Objects.__dataclass_fields__), "logits": logits, "code": Unary(logits.shape[1])})
 
 
 def test_moving_average_is_the_decayed_mean_of_what_was_drawn() -> None:
     """After k batches it predicts sum_j decay^(k-j) m_j / sum_j decay^(k-j): no pull towards its zero start."""
     baseline = MovingAverage(2, decay=0.5).double()
-    rollout = rollout_of(torch.zeros(2, 2, dtype=torch.float64))
+    objects = rollout_of(torch.zeros(2, 2, dtype=torch.float64))
     drawn = torch.tensor([[True, True], [True, False]])
     signals = torch.tensor([[[-10.0, -30], [-20, 999]], [[-40.0, -50], [-60, 999]]], dtype=torch.float64)
     baseline.observe(signals[0], drawn)
-    first = baseline(rollout, torch.zeros(2))
+    first = baseline(objects, torch.zeros(2))
     torch.testing.assert_close(first, torch.tensor([[-15.0, -30.0]] * 2).double())
     baseline.observe(signals[1], drawn)
     expected = torch.tensor([(0.5 * -15 + -50) / 1.5, (0.5 * -30 + -50) / 1.5]).double()
-    torch.testing.assert_close(baseline(rollout, torch.zeros(2)), expected.expand(2, 2))
+    torch.testing.assert_close(baseline(objects, torch.zeros(2)), expected.expand(2, 2))
 
 
 def test_moving_average_keeps_a_step_that_no_scene_reached() -> None:
     """A decision that was drawn nowhere keeps its mean, and one never drawn predicts 0."""
     baseline = MovingAverage(3).double()
-    rollout = rollout_of(torch.zeros(1, 3, dtype=torch.float64))
+    objects = rollout_of(torch.zeros(1, 3, dtype=torch.float64))
     signal = torch.tensor([[-7.0, -8.0, -9.0]], dtype=torch.float64)
     baseline.observe(signal, torch.tensor([[True, True, False]]))
     baseline.observe(signal - 1, torch.tensor([[True, False, False]]))
-    predictions = baseline(rollout, torch.zeros(1))[0].tolist()
+    predictions = baseline(objects, torch.zeros(1))[0].tolist()
     assert -8 < predictions[0] < -7
     assert predictions[1:] == pytest.approx([-8.0, 0.0])
 
@@ -189,26 +189,26 @@ def test_moving_average_keeps_a_step_that_no_scene_reached() -> None:
 def test_moving_average_learns_in_training_mode_only_and_after_predicting(tiny_config: Tiny) -> None:
     """Its first surrogate is that of no baseline, its second is not; in eval mode its memory stands still."""
     problem = Problem.of(tiny_config())
-    rollout, terms = problem.roll_out()
+    objects, terms = problem.observe()
     counts = torch.tensor([2])
     baseline = MovingAverage(3).double()
     estimator, plain = ScoreFunction(per_step_signal, baseline), ScoreFunction(per_step_signal, NoBaseline())
-    without = plain.given(rollout, terms, counts).loss
-    torch.testing.assert_close(estimator.given(rollout, terms, counts).loss, without)
-    assert (estimator.given(rollout, terms, counts).loss - without).abs() > 1
+    without = plain.given(objects, terms, counts).loss
+    torch.testing.assert_close(estimator.given(objects, terms, counts).loss, without)
+    assert (estimator.given(objects, terms, counts).loss - without).abs() > 1
     baseline.eval()
     before = F.pad(baseline.mean, (0, 0))
-    estimator.given(rollout, terms, torch.tensor([0]))
+    estimator.given(objects, terms, torch.tensor([0]))
     assert torch.equal(before, baseline.mean)
 
 
 def test_moving_average_lowers_the_variance(tiny_config: Tiny) -> None:
     """Filled with the signals of one sampled batch it beats no baseline, and leaves the mean gradient alone."""
     problem = Problem.of(tiny_config())
-    rollout, terms = problem.roll_out(repeat=64)
+    objects, terms = problem.observe(repeat=64)
     baseline = MovingAverage(3).double()
     estimator = ScoreFunction(per_step_signal, baseline)
-    estimator(rollout, terms, torch.Generator().manual_seed(0))
+    estimator(objects, terms, torch.Generator().manual_seed(0))
     baseline.eval()
     none = enumerated(problem, ScoreFunction(per_step_signal, NoBaseline()))
     some = enumerated(problem, estimator)

@@ -35,11 +35,11 @@ def mean_logit_gradient(problem: Problem, temperature: float) -> Tensor:
 def test_the_path_wise_gradient_is_that_of_the_relaxed_objective(tiny_config: Tiny) -> None:
     """For N = 1, d E[f(z)] / d logit by the score of the logistic density is the same integral: E[f(z) (2 u - 1)]."""
     problem = Problem.of(tiny_config("model.num_steps=1"))
-    rollout, terms = problem.roll_out(ROWS)
+    objects, terms = problem.observe(ROWS)
     u = uniforms()
-    presence = ((rollout.logits + u.logit()) / 0.67).sigmoid()
-    by_score = (relaxed_terms(rollout, terms, presence)[:, None] * (2 * u - 1)).mean(0).detach()
-    p = rollout.logits[:1].detach().requires_grad_()
+    presence = ((objects.logits + u.logit()) / 0.67).sigmoid()
+    by_score = (relaxed_terms(objects, terms, presence)[:, None] * (2 * u - 1)).mean(0).detach()
+    p = objects.logits[:1].detach().requires_grad_()
     log_q = torch.cat([torch.nn.functional.logsigmoid(-p), torch.nn.functional.logsigmoid(p)], 1)
     (kl,) = torch.autograd.grad((log_q.exp() * (terms.log_p - log_q)).sum(), p)
     torch.testing.assert_close(mean_logit_gradient(problem, 0.67), -(by_score + kl[0]), rtol=1e-3, atol=1e-3)
@@ -68,30 +68,30 @@ def test_its_variance_grows_as_it_cools(tiny_config: Tiny) -> None:
 
 def test_relaxed_terms_at_whole_objects_are_the_counts_own(tiny_config: Tiny) -> None:
     """For m = (1, .., 1, 0, .., 0) they are log p(x | canvas_n) - kl_n."""
-    rollout, terms = Problem.of(tiny_config(), batch=2).roll_out()
+    objects, terms = Problem.of(tiny_config(), batch=2).observe()
     for n in range(4):
         presence = (torch.arange(3) < n).double().expand(2, 3)
-        torch.testing.assert_close(relaxed_terms(rollout, terms, presence), (terms.log_likelihood - terms.kl)[:, n])
+        torch.testing.assert_close(relaxed_terms(objects, terms, presence), (terms.log_likelihood - terms.kl)[:, n])
 
 
 def test_relaxed_terms_are_the_likelihood_of_the_weighted_canvas(tiny_config: Tiny) -> None:
     """In between they are the Gaussian of sum_i m_i y_i, computed from its pixels."""
-    rollout, terms = Problem.of(tiny_config(), batch=2).roll_out()
+    objects, terms = Problem.of(tiny_config(), batch=2).observe()
     m = torch.tensor([[0.9, 0.5, 0.1], [0.3, 0.3, 0.2]], dtype=torch.float64)
-    canvas = (m[:, :, None, None] * rollout.pasted).sum(1)
-    expected = torch.distributions.Normal(canvas, 0.3).log_prob(rollout.canvas).sum((1, 2))
-    expected = expected - (m * (rollout.kl_where + rollout.kl_what)).sum(1)
-    torch.testing.assert_close(relaxed_terms(rollout, terms, m), expected)
+    canvas = (m[:, :, None, None] * objects.pasted).sum(1)
+    expected = torch.distributions.Normal(canvas, 0.3).log_prob(objects.canvas).sum((1, 2))
+    expected = expected - (m * (objects.kl_where + objects.kl_what)).sum(1)
+    torch.testing.assert_close(relaxed_terms(objects, terms, m), expected)
 
 
 def test_at_temperature_zero_it_is_a_sampled_count(tiny_config: Tiny) -> None:
     """The loss has then the whole objects of n, the leading ones of logit + noise > 0."""
-    rollout, terms = Problem.of(tiny_config()).roll_out(50)
-    noise = logistic(rollout.logits, torch.Generator().manual_seed(0))
-    counts = (rollout.logits + noise > 0).long().cumprod(1).sum(1)
+    objects, terms = Problem.of(tiny_config()).observe(50)
+    noise = logistic(objects.logits, torch.Generator().manual_seed(0))
+    counts = (objects.logits + noise > 0).long().cumprod(1).sum(1)
     count = (terms.log_q.exp() * (terms.log_p - terms.log_q)).sum(1)
     expected = -(at(terms.log_likelihood - terms.kl, counts) + count).mean()
-    torch.testing.assert_close(concrete(1e-7).given(rollout, terms, noise).loss, expected)
+    torch.testing.assert_close(concrete(1e-7).given(objects, terms, noise).loss, expected)
     assert set(counts.tolist()) == {0, 1, 2, 3}
 
 

@@ -15,8 +15,8 @@ Tiny = Callable[..., Config]
 
 
 def defensive_gradient(problem: Problem, share: Share) -> torch.Tensor:
-    rollout, terms = problem.roll_out()
-    return gradient(Defensive(share)(rollout, terms, torch.Generator()).loss, problem.parameters)
+    objects, terms = problem.observe()
+    return gradient(Defensive(share)(objects, terms, torch.Generator()).loss, problem.parameters)
 
 
 def test_a_share_of_zero_is_exact(tiny_config: Tiny) -> None:
@@ -30,18 +30,18 @@ def test_a_share_of_zero_is_exact(tiny_config: Tiny) -> None:
 def test_the_gradient_of_q_is_exact_whatever_the_share(tiny_config: Tiny) -> None:
     """In the logits of z_pres, where the objects are not taught."""
     problem = Problem.of(tiny_config(), batch=3)
-    rollout, terms = problem.roll_out()
-    found = gradient(Defensive(Share(1.0, 10))(rollout, terms, torch.Generator()).loss, [rollout.logits])
-    torch.testing.assert_close(found, gradient(-terms.elbo.mean(), [rollout.logits]))
+    objects, terms = problem.observe()
+    found = gradient(Defensive(Share(1.0, 10))(objects, terms, torch.Generator()).loss, [objects.logits])
+    torch.testing.assert_close(found, gradient(-terms.elbo.mean(), [objects.logits]))
 
 
 def test_objects_of_a_count_that_q_has_given_up_are_taught(tiny_config: Tiny) -> None:
     """With q(3) of almost 0 the third object has almost no gradient under exact, and one under a share of 0.4."""
-    problem = Problem.of(tiny_config("model.present_bias=-30.0"))
-    rollout, terms = problem.roll_out()
+    problem = Problem.of(tiny_config("network.present_bias=-30.0"))
+    objects, terms = problem.observe()
     exact, found = (
-        gradient(Defensive(Share(share, 10))(rollout, terms, torch.Generator()).loss, [rollout.pasted])
-        .view_as(rollout.pasted)[:, 2]
+        gradient(Defensive(Share(share, 10))(objects, terms, torch.Generator()).loss, [objects.pasted])
+        .view_as(objects.pasted)[:, 2]
         .norm()
         for share in (0.0, 0.4)
     )

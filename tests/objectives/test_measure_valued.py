@@ -22,8 +22,8 @@ from laws import (
 from torch import Tensor
 
 from airctl.config import Config
-from airctl.model import Rollout
-from airctl.objectives import CountTerms, MeasureValued, NoBaseline, ScoreFunction, Surrogate, per_step_signal
+from airctl.model import Objects
+from airctl.objectives import MeasureValued, NoBaseline, ScoreFunction, Surrogate, Terms, per_step_signal
 from airctl.objectives.measure_valued import beyond
 
 Tiny = Callable[..., Config]
@@ -32,13 +32,13 @@ Tiny = Callable[..., Config]
 class OffByOne(MeasureValued):
     """Takes the count for the one before it, as a mask that is shifted by one step would."""
 
-    def given(self, rollout: Rollout, terms: CountTerms, counts: Tensor, further: Tensor) -> Surrogate:
-        return super().given(rollout, terms, (counts - 1).clamp_min(0), further)
+    def given(self, objects: Objects, terms: Terms, counts: Tensor, further: Tensor) -> Surrogate:
+        return super().given(objects, terms, (counts - 1).clamp_min(0), further)
 
 
 def outcomes(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
     """All (n, the count had it gone on) with their probabilities."""
-    terms = problem.roll_out()[1]
+    terms = problem.observe()[1]
     steps = terms.log_q.shape[1] - 1
     counts, further = torch.tensor(list(product(range(steps + 1), repeat=2))).unbind(1)
     q = terms.log_q.detach().exp()[0]
@@ -50,12 +50,12 @@ def outcomes(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
 def test_mean_gradient_is_the_exact_one(tiny_config: Tiny, num_steps: int) -> None:
     """In all parameters, summed over the sampled count and what would have come after it."""
     problem = Problem.of(tiny_config(f"model.num_steps={num_steps}"))
-    rollout, terms = problem.roll_out()
+    objects, terms = problem.observe()
     counts, further, weights = outcomes(problem)
     assert weights.sum().item() == pytest.approx(1)
     pairs = zip(counts, further, strict=True)
     gradients = [
-        gradient(MeasureValued().given(rollout, terms, n[None], m[None]).loss, problem.parameters) for n, m in pairs
+        gradient(MeasureValued().given(objects, terms, n[None], m[None]).loss, problem.parameters) for n, m in pairs
     ]
     exact = exact_gradient(problem)
     assert (mean(torch.stack(gradients), weights) - exact).norm() < 1e-8 * exact.norm()
@@ -64,7 +64,7 @@ def test_mean_gradient_is_the_exact_one(tiny_config: Tiny, num_steps: int) -> No
 def test_expected_is_the_exact_gradient(tiny_config: Tiny) -> None:
     """For a batch: enumerated over both draws, nothing is left but the exact gradient."""
     problem = Problem.of(tiny_config(), batch=2)
-    loss = MeasureValued().expected(*problem.roll_out()).loss
+    loss = MeasureValued().expected(*problem.observe()).loss
     exact = exact_gradient(problem)
     assert (gradient(loss, problem.parameters) - exact).norm() < 1e-8 * exact.norm()
 
@@ -88,7 +88,7 @@ def test_the_sampled_gradient_has_that_mean(tiny_config: Tiny) -> None:
 
 def test_what_lies_beyond_n_is_q_given_more_than_n(tiny_config: Tiny) -> None:
     """q(m | m > n) sums to one, has nothing at or below n, and for n = N stays there."""
-    terms = Problem.of(tiny_config()).roll_out()[1]
+    terms = Problem.of(tiny_config()).observe()[1]
     q = terms.log_q.detach().exp()[0]
     for n in range(3):
         expected = torch.where(torch.arange(4) > n, q, 0.0)
@@ -110,7 +110,7 @@ def test_a_constant_signal_gives_no_gradient_at_all(tiny_config: Tiny) -> None:
     problem = Problem.of(tiny_config())
     counts, further, _ = outcomes(problem)
 
-    def constant(rollout: Rollout, terms: CountTerms) -> Surrogate:
-        return MeasureValued().given(rollout, with_constant_signal(terms), counts, further)
+    def constant(objects: Objects, terms: Terms) -> Surrogate:
+        return MeasureValued().given(objects, with_constant_signal(terms), counts, further)
 
     assert logit_gradients(problem, constant, len(counts)).abs().max() < 1e-9

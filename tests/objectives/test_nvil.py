@@ -56,13 +56,13 @@ def test_the_scale_divides_the_scores_part_and_nothing_else(tiny_config: Tiny) -
 def test_it_moves_toward_the_mean_and_the_variance_of_what_it_sees(tiny_config: Tiny) -> None:
     """With NoBaseline the centre nears the mean signal of the decisions drawn and the scale its spread."""
     problem = Problem.of(tiny_config())
-    rollout, terms = problem.roll_out(2000)
+    objects, terms = problem.observe(2000)
     built = NVIL(NoBaseline())
     built.modules.double().train()
     generator, signals = torch.Generator().manual_seed(0), []
     for _ in range(60):
         counts = torch.multinomial(terms.log_q.exp(), 1, generator=generator)[:, 0]
-        built.given(rollout, terms, counts)
+        built.given(objects, terms, counts)
         drawn = torch.arange(3) <= counts[:, None]
         signals.append(per_step_signal(terms, counts)[drawn])
     seen = torch.cat(signals).detach()
@@ -74,7 +74,7 @@ def test_in_evaluation_mode_it_learns_nothing(tiny_config: Tiny) -> None:
     """The variance report must measure one estimator, not one that goes on changing."""
     config = tiny_config()
     problem, built = Problem.of(config), nvil(config, -60.0, 400.0)
-    built(*problem.roll_out(8), torch.Generator().manual_seed(0))
+    built(*problem.observe(8), torch.Generator().manual_seed(0))
     assert (built.moments.mean.item(), built.moments.variance.item()) == (-60.0, 400.0)
 
 
@@ -91,8 +91,8 @@ def test_a_centre_near_the_signal_lowers_the_variance(tiny_config: Tiny) -> None
     """Against the same estimator with its centre far off."""
     config = tiny_config()
     problem = Problem.of(config)
-    rollout, terms = problem.roll_out()
-    off = neural(config, "previous")(rollout, torch.zeros(1)).mean() - terms.elbo.mean()
+    objects, terms = problem.observe()
+    off = neural(config, "previous")(objects, torch.zeros(1)).mean() - terms.elbo.mean()
     near, far = nvil(config, -off.item(), 0.0), nvil(config, -off.item() + 300, 0.0)
     assert total_variance(*enumerated(problem, near)) < 0.5 * total_variance(*enumerated(problem, far))
 
@@ -101,6 +101,6 @@ def test_expected_is_the_mean_over_every_count(tiny_config: Tiny) -> None:
     """The enumerated surrogate has the mean gradient, scale and centre included."""
     config = tiny_config()
     problem, built = Problem.of(config), nvil(config, -60.0, 400.0)
-    loss = built.expected(*problem.roll_out()).loss
+    loss = built.expected(*problem.observe()).loss
     truth = mean(*enumerated(problem, built))
     assert (gradient(loss, problem.parameters) - truth).norm() < 1e-8 * truth.norm()

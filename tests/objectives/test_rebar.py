@@ -10,8 +10,8 @@ from laws import Problem, exact_gradient, exact_logit_gradient, gradient, leaks,
 from torch import Tensor
 
 from airctl.config import Config
-from airctl.model import Rollout
-from airctl.objectives import CountTerms, Rebar
+from airctl.model import Objects
+from airctl.objectives import Rebar, Terms
 from airctl.objectives.concrete import logistic
 from airctl.objectives.rebar import given_decisions
 
@@ -30,20 +30,20 @@ def rebar(eta: float = 1.0, temperature: float = 0.67, kind: type[Rebar] = Rebar
 class NotPutBack(Rebar):
     """Subtracts the control variate, and forgets the terms that make up for it."""
 
-    def slope(self, rollout: Rollout, terms: CountTerms, noise: Tensor, other: Tensor) -> Tensor:
-        full = super().slope(rollout, terms, noise, other)
-        b = (rollout.logits + noise > 0).double()
+    def slope(self, objects: Objects, terms: Terms, noise: Tensor, other: Tensor) -> Tensor:
+        full = super().slope(objects, terms, noise, other)
+        b = (objects.logits + noise > 0).double()
         held = terms.detached()
-        relaxed = self.relaxed(rollout, held, given_decisions(b, rollout.logits.detach(), other))
-        f = self.relaxed(rollout, held, (2 * b - 1) * 1e6)
-        return (f - self.control.eta * relaxed)[:, None] * (b - rollout.logits.sigmoid()) + 0 * full
+        relaxed = self.relaxed(objects, held, given_decisions(b, objects.logits.detach(), other))
+        f = self.relaxed(objects, held, (2 * b - 1) * 1e6)
+        return (f - self.control.eta * relaxed)[:, None] * (b - objects.logits.sigmoid()) + 0 * full
 
 
 def quadrature(problem: Problem, estimator: Rebar) -> Tensor:
     """The mean gradient in the logit for N = 1, integrated over both uniforms, split where the decision changes."""
     middle = (torch.arange(SIDE, dtype=torch.float64) + 0.5) / SIDE
     u, v = torch.cartesian_prod(middle, middle).unbind(1)
-    logit = problem.roll_out()[0].logits.detach()[0, 0]
+    logit = problem.observe()[0].logits.detach()[0, 0]
     p = logit.sigmoid()
     total = torch.zeros(1, dtype=torch.float64)
     for weight, low, high in ((1 - p, torch.zeros_like(p), 1 - p), (p, 1 - p, torch.ones_like(p))):
@@ -86,7 +86,7 @@ def test_mean_gradient_in_all_parameters(tiny_config: Tiny) -> None:
     generator = torch.Generator().manual_seed(1)
     along = []
     for _ in range(30):
-        loss = rebar()(*problem.roll_out(100), generator).loss
+        loss = rebar()(*problem.observe(100), generator).loss
         along.append(gradient(loss, problem.parameters) @ exact / exact.square().sum())
     assert within(torch.stack(along), torch.ones(()))
 
@@ -105,12 +105,12 @@ def test_the_control_lowers_the_variance(tiny_config: Tiny) -> None:
 def test_what_it_learns_lowers_the_variance(tiny_config: Tiny) -> None:
     """60 steps on its own loss from a bad start: eta and the temperature move, and the squared gradient falls."""
     problem = Problem.of(tiny_config())
-    rollout, terms = problem.roll_out(200)
+    objects, terms = problem.observe(200)
     built = rebar(eta=0.2, temperature=3.0)
     optimiser, generator = torch.optim.Adam(built.modules.parameters(), lr=0.05), torch.Generator().manual_seed(0)
     losses = []
     for _ in range(60):
-        loss = built(rollout, terms, generator).baseline_loss
+        loss = built(objects, terms, generator).baseline_loss
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -125,14 +125,14 @@ def test_learning_the_control_does_not_move_the_model(tiny_config: Tiny) -> None
     problem = Problem.of(tiny_config())
 
     class Given(Rebar):
-        def given(self, rollout: Rollout, terms: CountTerms, *noise: Tensor):  # type: ignore[no-untyped-def]
+        def given(self, objects: Objects, terms: Terms, *noise: Tensor):  # type: ignore[no-untyped-def]
             generator = torch.Generator().manual_seed(0)
-            draws = noise if len(noise) == 2 else [logistic(rollout.logits, generator) for _ in range(2)]
-            return super().given(rollout, terms, *draws)
+            draws = noise if len(noise) == 2 else [logistic(objects.logits, generator) for _ in range(2)]
+            return super().given(objects, terms, *draws)
 
     built = rebar(kind=Given)
     assert not leaks(problem, built)
-    surrogate = built(*problem.roll_out(), torch.Generator().manual_seed(0))
+    surrogate = built(*problem.observe(), torch.Generator().manual_seed(0))
     assert not gradient(surrogate.loss, list(built.modules.parameters())).any()
     assert gradient(surrogate.baseline_loss, list(built.modules.parameters())).all()
 
@@ -142,7 +142,7 @@ def test_in_evaluation_mode_the_gradient_is_the_same(tiny_config: Tiny) -> None:
     problem = Problem.of(tiny_config())
     built = rebar()
     losses = [
-        built(*problem.roll_out(), torch.Generator().manual_seed(0)).loss.item()
+        built(*problem.observe(), torch.Generator().manual_seed(0)).loss.item()
         for built.modules.training in (True, False)
     ]
     assert losses[0] == losses[1]
@@ -163,8 +163,8 @@ def test_conditional_noise_has_the_conditional_distribution(decision: float) -> 
 def test_leading_ones_of_independent_decisions_are_distributed_as_q(tiny_config: Tiny) -> None:
     """20 000 of them, within 5 standard errors for each count."""
     problem = Problem.of(tiny_config())
-    rollout, terms = problem.roll_out(20_000)
-    b = rollout.logits + logistic(rollout.logits, torch.Generator().manual_seed(0)) > 0
+    objects, terms = problem.observe(20_000)
+    b = objects.logits + logistic(objects.logits, torch.Generator().manual_seed(0)) > 0
     share = b.long().cumprod(1).sum(1).bincount(minlength=4).double() / 20_000
     q = terms.log_q.detach().exp()[0]
     assert ((share - q).abs() < 5 * (q * (1 - q) / 20_000).sqrt()).all()

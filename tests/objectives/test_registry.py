@@ -9,8 +9,8 @@ import torch
 
 from airctl.config import PRESETS, Config
 from airctl.errors import ConfigError
-from airctl.model import AIR, truncated_geometric
-from airctl.objectives import ESTIMATORS, ScoreFunction, count_terms, estimator, per_step_signal, roll_out
+from airctl.model import AIR, Gaussian, truncated_geometric
+from airctl.objectives import ESTIMATORS, ScoreFunction, estimator, observe, per_step_signal, terms_of
 
 Tiny = Callable[..., Config]
 
@@ -20,14 +20,14 @@ Tiny = Callable[..., Config]
 def test_every_estimator_builds_runs_and_teaches_the_model(tiny_config: Tiny, name: str, kind: str) -> None:
     """In float32, as training uses it: a finite loss with a finite gradient, and the ELBO that all of them report."""
     torch.manual_seed(0)
-    config = tiny_config(f"model.embedding={kind}")
+    config = tiny_config(f"network.embedding={kind}")
     model, built = AIR(config), estimator(name, config)
-    rollout = roll_out(model, torch.rand(4, 12, 12), built, torch.Generator().manual_seed(0))
-    terms = count_terms(rollout, truncated_geometric(0.01, 3), 0.3)
-    surrogate = built(rollout, terms, torch.Generator().manual_seed(1))
+    objects = observe(model, torch.rand(4, 12, 12), built, torch.Generator().manual_seed(0))
+    terms = terms_of(objects, truncated_geometric(0.01, 3), Gaussian(0.3))
+    surrogate = built(objects, terms, torch.Generator().manual_seed(1))
     surrogate.loss.backward(retain_graph=True)
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
-    assert all(p.grad is not None and p.grad.any() for p in model.predict.parameters())
+    assert all(p.grad is not None and p.grad.any() for p in model.network.predict.parameters())
     assert surrogate.loss.shape == surrogate.baseline_loss.shape == ()
     assert surrogate.baseline_loss.isfinite()
     assert not surrogate.elbo.requires_grad
@@ -39,11 +39,11 @@ def test_every_estimator_builds_runs_and_teaches_the_model(tiny_config: Tiny, na
 def test_gradients_are_finite_where_q_is_certain(tiny_config: Tiny, name: str, logit: float) -> None:
     """In float32, with every z_pres all but 0 or all but 1: what a long training does to most scenes."""
     torch.manual_seed(0)
-    config = tiny_config(f"model.present_bias={logit}")
+    config = tiny_config(f"network.present_bias={logit}")
     model, built = AIR(config), estimator(name, config)
-    rollout = roll_out(model, torch.rand(4, 12, 12), built, torch.Generator().manual_seed(0))
-    terms = count_terms(rollout, truncated_geometric(1e-7, 3), 0.3)
-    surrogate = built(rollout, terms, torch.Generator().manual_seed(1))
+    objects = observe(model, torch.rand(4, 12, 12), built, torch.Generator().manual_seed(0))
+    terms = terms_of(objects, truncated_geometric(1e-7, 3), Gaussian(0.3))
+    surrogate = built(objects, terms, torch.Generator().manual_seed(1))
     (surrogate.loss + surrogate.baseline_loss).backward()
     assert surrogate.loss.isfinite()
     assert surrogate.baseline_loss.isfinite()
@@ -57,14 +57,14 @@ def test_an_estimators_randomness_comes_from_the_generator_alone(tiny_config: Ti
     config = tiny_config()
     torch.manual_seed(0)
     model = AIR(config)
-    rollout = model(torch.rand(32, 12, 12), model.mean_noise(32))
-    terms = count_terms(rollout, truncated_geometric(0.01, 3), 0.3)
+    objects = model(torch.rand(32, 12, 12), model.mean_noise(32))
+    terms = terms_of(objects, truncated_geometric(0.01, 3), Gaussian(0.3))
     losses = []
     for global_seed in (1, 2):
         torch.manual_seed(5)  # the same weights of the baseline, if it has any
         built = estimator(name, config)
         torch.manual_seed(global_seed)
-        losses.append(built(rollout, terms, torch.Generator().manual_seed(3)).loss.item())
+        losses.append(built(objects, terms, torch.Generator().manual_seed(3)).loss.item())
     assert losses[0] == losses[1]
 
 

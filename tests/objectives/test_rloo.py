@@ -21,8 +21,8 @@ from laws import (
 from torch import Tensor
 
 from airctl.config import Config
-from airctl.model import Rollout
-from airctl.objectives import RLOO, CountTerms, Surrogate
+from airctl.model import Objects
+from airctl.objectives import RLOO, Surrogate, Terms
 from airctl.objectives.terms import at
 
 Tiny = Callable[..., Config]
@@ -31,8 +31,8 @@ Tiny = Callable[..., Config]
 class MeanOfAll(RLOO):
     """Subtracts the mean of all K, the count's own among them."""
 
-    def given(self, rollout: Rollout, terms: CountTerms, counts: Tensor) -> Surrogate:
-        signal = at(terms.elbo_n, counts).detach()
+    def given(self, objects: Objects, terms: Terms, counts: Tensor) -> Surrogate:
+        signal = at(terms.bracket, counts).detach()
         score = (signal - signal.mean(1, keepdim=True)) * at(terms.log_q, counts)
         path = at(terms.log_likelihood - terms.kl, counts)
         return Surrogate(-(path + score).mean(), terms.elbo.new_zeros(()), terms.elbo.detach())
@@ -49,9 +49,9 @@ def enumerated(problem: Problem, samples: int, kind: type[RLOO] = RLOO) -> tuple
 def test_mean_gradient_is_the_exact_one(tiny_config: Tiny, samples: int) -> None:
     """In all parameters, summed over all (N + 1)^K outcomes."""
     problem = Problem.of(tiny_config())
-    rollout, terms = problem.roll_out()
+    objects, terms = problem.observe()
     counts = all_counts(samples)
-    gradients = [gradient(RLOO(samples).given(rollout, terms, row[None]).loss, problem.parameters) for row in counts]
+    gradients = [gradient(RLOO(samples).given(objects, terms, row[None]).loss, problem.parameters) for row in counts]
     exact = exact_gradient(problem)
     assert (mean(torch.stack(gradients), probabilities(problem, counts)) - exact).norm() < 1e-8 * exact.norm()
 
@@ -67,7 +67,7 @@ def test_a_mean_that_includes_its_own_count_is_caught(tiny_config: Tiny) -> None
 def test_variance_falls_with_k_as_a_u_statistics_does(tiny_config: Tiny) -> None:
     """With h = (f_1 - f_2)(s_1 - s_2) / 2: Var = [4 (K - 2) Var E(h | 1) + 2 Var h] / (K (K - 1)), Hoeffding 1948."""
     problem = Problem.of(tiny_config())
-    q = problem.roll_out()[1].log_q.detach().exp()[0]
+    q = problem.observe()[1].log_q.detach().exp()[0]
     pairs = enumerated(problem, 2)[0].unflatten(0, (4, 4))  # the gradient for K = 2 is h itself
     second = total_variance(pairs.flatten(0, 1), torch.outer(q, q).flatten())
     first = total_variance(torch.einsum("j,ijn->in", q, pairs), q)
@@ -91,12 +91,12 @@ def test_it_draws_k_counts_of_q(tiny_config: Tiny) -> None:
     seen = []
 
     class Recording(RLOO):
-        def given(self, rollout: Rollout, terms: CountTerms, counts: Tensor) -> Surrogate:
+        def given(self, objects: Objects, terms: Terms, counts: Tensor) -> Surrogate:
             seen.append(counts)
-            return super().given(rollout, terms, counts)
+            return super().given(objects, terms, counts)
 
-    rollout, terms = Problem.of(tiny_config()).roll_out(500)
-    Recording(8)(rollout, terms, torch.Generator().manual_seed(0))
+    objects, terms = Problem.of(tiny_config()).observe(500)
+    Recording(8)(objects, terms, torch.Generator().manual_seed(0))
     q = terms.log_q.exp()[0]
     share = seen[0].flatten().bincount(minlength=4) / 4000
     assert seen[0].shape == (500, 8)

@@ -22,11 +22,12 @@ from laws import (
 from torch import Tensor
 
 from airctl.config import Config
+from airctl.model import Unary
 from airctl.objectives import (
-    CountTerms,
     NeuralBaseline,
     NoBaseline,
     ScoreFunction,
+    Terms,
     likelihood_signal,
     no_signal,
     per_step_signal,
@@ -53,7 +54,7 @@ BIASED: dict[str, Callable[[Config], ScoreFunction]] = {
     "backprop": lambda config: ScoreFunction(no_signal, NoBaseline()),
 }
 
-KINDS = ["model.embedding=raw", "model.embedding=conv", "model.attention_input=residual"]
+KINDS = ["network.embedding=raw", "network.embedding=conv", "network.attention_input=residual"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -92,11 +93,11 @@ def current_mask_shift(problem: Problem, baseline: NeuralBaseline) -> Tensor:
     The score function multiplies -C by grad log q(n), and E[C grad log q] = grad E[C] = sum_j f_j grad P(n >= j).
     For N = 1 this is f * dp: the ascent direction is shifted by exactly -f * dp.
     """
-    rollout, terms = problem.roll_out()
+    objects, terms = problem.observe()
     baseline.mask = "previous"
-    f = baseline(rollout, torch.zeros(1, dtype=torch.int64)).detach()
+    f = baseline(objects, torch.zeros(1, dtype=torch.int64)).detach()
     baseline.mask = "current"
-    return gradient((f * terms.log_q_continue.cumsum(1).exp()).sum(), problem.parameters)
+    return gradient((f * terms.log_present.cumsum(1).exp()).sum(), problem.parameters)
 
 
 @pytest.mark.parametrize("signal", [per_step_signal, whole_signal])
@@ -118,9 +119,9 @@ def test_for_one_step_the_current_mask_shifts_by_f_dp(tiny_config: Tiny) -> None
     config = tiny_config("model.num_steps=1")
     problem, baseline = Problem.of(config), neural(config, "current")
     ascent = -mean(*enumerated(problem, ScoreFunction(per_step_signal, baseline)))
-    rollout = problem.roll_out()[0]
-    f = baseline(rollout, torch.tensor([1])).detach()[0, 0]
-    expected = -f * gradient(rollout.logits.sigmoid()[0, 0], problem.parameters)
+    objects = problem.observe()[0]
+    f = baseline(objects, torch.tensor([1])).detach()[0, 0]
+    expected = -f * gradient(objects.logits.sigmoid()[0, 0], problem.parameters)
     assert (ascent + exact_gradient(problem) - expected).norm() < 1e-8 * expected.norm()
 
 
@@ -129,8 +130,8 @@ def test_the_reports_estimator_climbs_the_likelihood_less_its_baseline(tiny_conf
     config = tiny_config()
     problem, baseline = Problem.of(config), neural(config, "current")
     off = mean(*enumerated(problem, BIASED["report-2019"](config))) - exact_gradient(problem)
-    terms = problem.roll_out()[1]
-    missing = (terms.log_q.exp() * (terms.elbo_n - terms.log_likelihood).detach()).sum()
+    terms = problem.observe()[1]
+    missing = (terms.log_q.exp() * (terms.bracket - terms.log_likelihood).detach()).sum()
     expected = current_mask_shift(problem, baseline) + gradient(missing, problem.parameters)
     assert (off - expected).norm() < 1e-8 * expected.norm()
 
@@ -138,47 +139,47 @@ def test_the_reports_estimator_climbs_the_likelihood_less_its_baseline(tiny_conf
 def test_backprop_is_the_path_wise_part_alone(tiny_config: Tiny) -> None:
     """Table 1's backprop has the mean sum_n q(n) grad f_n with q held fixed."""
     problem = Problem.of(tiny_config())
-    terms = problem.roll_out()[1]
+    terms = problem.observe()[1]
     path = (terms.log_q.detach().exp() * (terms.log_likelihood - terms.kl)).sum()
     expected = gradient(-path, problem.parameters)
     found = mean(*enumerated(problem, BIASED["backprop"](problem.model.config)))
     assert (found - expected).norm() < 1e-8 * expected.norm()
 
 
-def off_by_one_early(counts: Tensor, num_steps: int) -> tuple[Tensor, Tensor]:
-    index = torch.arange(num_steps)
+def off_by_one_early(code: Unary, counts: Tensor) -> tuple[Tensor, Tensor]:
+    index = torch.arange(code.size)
     return index < counts[:, None], index < counts[:, None]  # the decision to stop gets no credit
 
 
-def off_by_one_late(counts: Tensor, num_steps: int) -> tuple[Tensor, Tensor]:
-    index = torch.arange(num_steps)
+def off_by_one_late(code: Unary, counts: Tensor) -> tuple[Tensor, Tensor]:
+    index = torch.arange(code.size)
     return index <= counts[:, None] + 1, index < counts[:, None]  # a decision that was never drawn gets some
 
 
 @pytest.mark.parametrize("wrong", [off_by_one_early, off_by_one_late])
 def test_a_mask_off_by_one_is_caught(
-    tiny_config: Tiny, wrong: Callable[[Tensor, int], tuple[Tensor, Tensor]], monkeypatch: pytest.MonkeyPatch
+    tiny_config: Tiny, wrong: Callable[[Unary, Tensor], tuple[Tensor, Tensor]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Negative control: credit for one decision too few or too many is a biased gradient."""
     config = tiny_config()
     problem, estimator = Problem.of(config), UNBIASED["per-step"](config)
     assert relative_bias(problem, estimator) < 1e-8
-    monkeypatch.setattr(score_function, "decisions", wrong)
+    monkeypatch.setattr(Unary, "decisions", wrong)
     assert relative_bias(problem, estimator) > 0.01
 
 
 class MaskedByOwnDecision(NeuralBaseline):
     """b_i = f_i z_i: masked one step too late."""
 
-    def given(self, read: Tensor, counts: Tensor) -> Tensor:
-        return read * (torch.arange(read.shape[1]) < counts[:, None])
+    def given(self, read: Tensor, present: Tensor) -> Tensor:
+        return read * present
 
 
 class MaskedByThePrevious(NeuralBaseline):
     """b_i = f_i z_{i-1}, with z_0 = 1."""
 
-    def given(self, read: Tensor, counts: Tensor) -> Tensor:
-        return read * (torch.arange(read.shape[1]) <= counts[:, None])
+    def given(self, read: Tensor, present: Tensor) -> Tensor:
+        return read * torch.cat([torch.ones_like(present[:, :1]), present[:, :-1]], 1)
 
 
 def test_a_baseline_masked_one_step_late_is_caught(tiny_config: Tiny) -> None:
@@ -198,8 +199,8 @@ def standard_errors_off(problem: Problem, estimator: ScoreFunction, samples: int
     their variance is known by enumeration. All gradients lie in the span of the N + 1 counts' own, so the worst of many
     coordinates is the worst of few independent ones.
     """
-    rollout, terms = problem.roll_out(repeat=samples)
-    loss = estimator(rollout, terms, torch.Generator().manual_seed(2024)).loss
+    objects, terms = problem.observe(repeat=samples)
+    loss = estimator(objects, terms, torch.Generator().manual_seed(2024)).loss
     off = gradient(loss, problem.parameters) - exact_gradient(problem)
     gradients, weights = enumerated(problem, estimator)
     variance = weights @ (gradients - mean(gradients, weights)).square()
@@ -224,30 +225,30 @@ def test_sampled_gradients_of_biased_estimators_do_not(tiny_config: Tiny, name: 
 
 def test_counts_are_sampled_from_q(tiny_config: Tiny) -> None:
     """Frequencies of 20000 sampled counts lie within 5 standard errors of q(n), and the generator decides them."""
-    terms = Problem.of(tiny_config()).roll_out()[1]
+    terms = Problem.of(tiny_config()).observe()[1]
     terms = replace(terms, log_q=terms.log_q.expand(20_000, 4))
-    counts = score_function.sample_counts(terms, torch.Generator().manual_seed(0))
+    counts = score_function.sample_codewords(terms, torch.Generator().manual_seed(0))
     q = terms.log_q[0].detach().exp()
     frequencies = torch.bincount(counts, minlength=4) / 20_000
     assert ((frequencies - q).abs() < 5 * (q * (1 - q) / 20_000).sqrt()).all()
     assert ((frequencies - q.flip(0)).abs() > 5 * (q * (1 - q) / 20_000).sqrt()).any()
-    assert torch.equal(counts, score_function.sample_counts(terms, torch.Generator().manual_seed(0)))
-    assert not torch.equal(counts, score_function.sample_counts(terms, torch.Generator().manual_seed(1)))
+    assert torch.equal(counts, score_function.sample_codewords(terms, torch.Generator().manual_seed(0)))
+    assert not torch.equal(counts, score_function.sample_codewords(terms, torch.Generator().manual_seed(1)))
 
 
 def test_decisions_are_drawn_up_to_the_first_zero() -> None:
     """n objects take n + 1 decisions, the last of them a 0, unless all N were 1."""
-    drawn, present = score_function.decisions(torch.tensor([0, 1, 3]), 3)
+    drawn, present = Unary(3).decisions(torch.tensor([0, 1, 3]))
     assert drawn.int().tolist() == [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
     assert present.int().tolist() == [[0, 0, 0], [1, 0, 0], [1, 1, 1]]
 
 
-def constant_signal(terms: CountTerms, counts: Tensor) -> Tensor:
-    return torch.full_like(terms.log_q_continue, -321.0)
+def constant_signal(terms: Terms, counts: Tensor) -> Tensor:
+    return torch.full_like(terms.log_present, -321.0)
 
 
-def counting_signal(terms: CountTerms, counts: Tensor) -> Tensor:
-    return -321.0 - counts[:, None].expand_as(terms.log_q_continue).double()
+def counting_signal(terms: Terms, counts: Tensor) -> Tensor:
+    return -321.0 - counts[:, None].expand_as(terms.log_present).double()
 
 
 def test_a_constant_signal_has_no_mean_gradient(tiny_config: Tiny) -> None:
@@ -266,20 +267,20 @@ def test_expected_is_the_mean_over_every_count(tiny_config: Tiny, mask: str) -> 
     problem = Problem.of(tiny_config(), batch=1)
     baseline = NeuralBaseline(12, 4, 5, mask).double()
     estimator = ScoreFunction(per_step_signal, baseline)
-    rollout, terms = problem.roll_out()
+    objects, terms = problem.observe()
     gradients = [
-        torch.autograd.grad(estimator.given(rollout, terms, torch.tensor([n])).loss, rollout.logits, retain_graph=True)[
+        torch.autograd.grad(estimator.given(objects, terms, torch.tensor([n])).loss, objects.logits, retain_graph=True)[
             0
         ]
         for n in range(4)
     ]
     q = terms.log_q.detach().exp()[0]
     mean = sum(weight * gradient for weight, gradient in zip(q, gradients, strict=True))
-    (found,) = torch.autograd.grad(estimator.expected(rollout, terms).loss, rollout.logits)
+    (found,) = torch.autograd.grad(estimator.expected(objects, terms).loss, objects.logits)
     torch.testing.assert_close(found, mean, rtol=1e-10, atol=1e-10)
     assert not torch.allclose(found, gradients[0], rtol=1e-3)
     twice = Problem.of(tiny_config(), batch=2)
-    both, single = twice.roll_out(), [Problem.roll_out(replace_batch(twice, b)) for b in range(2)]
+    both, single = twice.observe(), [Problem.observe(replace_batch(twice, b)) for b in range(2)]
     losses = [estimator.expected(*one).loss for one in single]
     torch.testing.assert_close(estimator.expected(*both).loss, sum(losses) / 2)
 
@@ -293,9 +294,9 @@ def replace_batch(problem: Problem, scene: int) -> Problem:
 def test_the_perfect_baseline_of_one_decision_leaves_no_variance(tiny_config: Tiny) -> None:
     """For N = 1, b = p s(0) + (1 - p) s(1) makes both samples the exact gradient in the logit."""
     problem = Problem.of(tiny_config("model.num_steps=1"))
-    rollout, terms = problem.roll_out()
+    objects, terms = problem.observe()
     s0, s1 = (per_step_signal(terms, torch.tensor([n]))[0, 0].item() for n in (0, 1))
-    p = rollout.logits.sigmoid().item()
+    p = objects.logits.sigmoid().item()
 
     def variance(b: float) -> float:
         estimator = ScoreFunction(per_step_signal, Given(torch.tensor([b], dtype=torch.float64)))
@@ -307,13 +308,13 @@ def test_the_perfect_baseline_of_one_decision_leaves_no_variance(tiny_config: Ti
 
 def optimal_baseline(problem: Problem) -> Tensor:
     """b_i = E[s_i g_i^2] / E[g_i^2], g_i = d log q(z_i) / d logit_i over the counts that draw decision i, [N]."""
-    rollout, terms = problem.roll_out()
+    objects, terms = problem.observe()
     q = terms.log_q.detach().exp()[0]
     above, below = torch.zeros(2, 3, dtype=torch.float64).unbind(0)
     for n in range(4):
         counts = torch.tensor([n])
-        drawn, present = score_function.decisions(counts, 3)
-        squared = (drawn * (present.double() - rollout.logits.sigmoid())).square()[0].detach() * q[n]
+        drawn, present = terms.code.decisions(counts)
+        squared = (drawn * (present.double() - objects.logits.sigmoid())).square()[0].detach() * q[n]
         above, below = above + squared * per_step_signal(terms, counts)[0].detach(), below + squared
     return above / below
 
@@ -355,8 +356,8 @@ def test_per_step_credit_lowers_the_variance(tiny_config: Tiny, seed: int) -> No
 def test_per_step_credit_is_the_elbo_of_what_follows(tiny_config: Tiny) -> None:
     """signal_i is log p(x | n) - KL of steps i..n + log p(n | n >= i - 1) - log q(n | n >= i - 1), computed naively."""
     problem = Problem.of(tiny_config())
-    rollout, terms = problem.roll_out()
-    kl, q, p = (rollout.kl_where + rollout.kl_what)[0], terms.log_q.exp()[0], problem.log_p.exp()
+    objects, terms = problem.observe()
+    kl, q, p = (objects.kl_where + objects.kl_what)[0], terms.log_q.exp()[0], problem.log_p.exp()
     for n in range(4):
         signal = per_step_signal(terms, torch.tensor([n]))[0]
         for i in range(min(n + 1, 3)):  # the decisions that are drawn

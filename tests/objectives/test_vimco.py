@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from airctl.config import Config
-from airctl.model.priors import LatentPrior
 from airctl.objectives import VIMCO
 from airctl.objectives.importance import log_weights
 from airctl.objectives.vimco import without_each
@@ -20,13 +19,13 @@ Tiny = Callable[..., Config]
 
 
 def vimco(config: Config, copies: int) -> VIMCO:
-    return VIMCO(LatentPrior(config.prior).double(), copies)
+    return VIMCO(copies)
 
 
 def bound(problem: Problem, config: Config, copies: int) -> Tensor:
     """log 1/K sum_k w_k averaged over all outcomes of the counts with their probabilities, for one scene: []."""
-    rollout, terms = problem.roll_out()
-    log_w, q = log_weights(rollout, terms, LatentPrior(config.prior).double()), terms.log_q.exp()
+    objects, terms = problem.observe()
+    log_w, q = log_weights(objects, terms), terms.log_q.exp()
     total = torch.zeros((), dtype=torch.float64)
     for ns in all_counts(copies):
         weight = q.gather(1, ns[:, None]).prod()
@@ -35,9 +34,9 @@ def bound(problem: Problem, config: Config, copies: int) -> Tensor:
 
 
 def enumerated_mean(problem: Problem, config: Config, copies: int, estimator: VIMCO) -> Tensor:
-    rollout, terms = problem.roll_out()
+    objects, terms = problem.observe()
     outcomes, q = all_counts(copies), terms.log_q.detach().exp()
-    gradients = [gradient(estimator.given(rollout, terms, ns).loss, problem.parameters) for ns in outcomes]
+    gradients = [gradient(estimator.given(objects, terms, ns).loss, problem.parameters) for ns in outcomes]
     return mean(torch.stack(gradients), torch.stack([q.gather(1, ns[:, None]).prod() for ns in outcomes]))
 
 
@@ -64,8 +63,8 @@ def test_the_bound_is_above_the_elbo_and_has_another_gradient(tiny_config: Tiny)
     """Averaged over noise L_2 lies above L_1, and against the exact ELBO's gradient it has the bias that it states."""
     config = tiny_config()
     problem = copied(Problem.of(config), 2)
-    rollout, terms = problem.roll_out()
-    log_w, q = log_weights(rollout, terms, LatentPrior(config.prior).double()), terms.log_q.exp()
+    objects, terms = problem.observe()
+    log_w, q = log_weights(objects, terms), terms.log_q.exp()
     assert bound(problem, config, 2) > (q * log_w).sum(1).mean()
     exact = exact_gradient(problem)
     assert (-gradient(bound(problem, config, 2), problem.parameters) - exact).norm() > 0.01 * exact.norm()
@@ -74,17 +73,17 @@ def test_the_bound_is_above_the_elbo_and_has_another_gradient(tiny_config: Tiny)
 def test_log_weights_are_log_p_less_log_q(tiny_config: Tiny) -> None:
     """Term by term from the densities, for each count."""
     config = tiny_config()
-    rollout, terms = Problem.of(config, batch=2).roll_out()
-    weights = log_weights(rollout, terms, LatentPrior(config.prior).double())
+    objects, terms = Problem.of(config, batch=2).observe()
+    weights = log_weights(objects, terms)
     where = Normal(torch.tensor(config.prior.where_loc).double(), torch.tensor(config.prior.where_scale).double())
     for b in range(2):
         for n in range(4):
             expected = terms.log_likelihood[b, n] + terms.log_p[n] - terms.log_q[b, n]
             for i in range(n):
-                expected = expected + where.log_prob(rollout.z_where[b, i]).sum()
-                expected = expected + Normal(0, 1).log_prob(rollout.z_what[b, i]).sum()
-                expected = expected - rollout.q_where.log_prob(rollout.z_where)[b, i].sum()
-                expected = expected - rollout.q_what.log_prob(rollout.z_what)[b, i].sum()
+                expected = expected + where.log_prob(objects.z_where[b, i]).sum()
+                expected = expected + Normal(0, 1).log_prob(objects.z_what[b, i]).sum()
+                expected = expected - objects.q_where.log_prob(objects.z_where)[b, i].sum()
+                expected = expected - objects.q_what.log_prob(objects.z_what)[b, i].sum()
             torch.testing.assert_close(weights[b, n], expected, rtol=1e-6, atol=1e-6)
 
 
@@ -100,9 +99,9 @@ def test_scenes_do_not_mix(tiny_config: Tiny) -> None:
     """The loss of two scenes is the mean of their losses."""
     config = tiny_config()
     problem = copied(Problem.of(config, batch=2), 3)
-    rollout, terms = problem.roll_out()
+    objects, terms = problem.observe()
     counts = torch.tensor([0, 1, 2, 3, 1, 1])
-    together = vimco(config, 3).given(rollout, terms, counts).loss
+    together = vimco(config, 3).given(objects, terms, counts).loss
     alone = []
     for rows in (slice(0, 3), slice(3, 6)):
         part = Problem(
@@ -111,5 +110,5 @@ def test_scenes_do_not_mix(tiny_config: Tiny) -> None:
             type(problem.noise)(problem.noise.where[rows], problem.noise.what[rows]),
             problem.log_p,
         )
-        alone.append(vimco(config, 3).given(*part.roll_out(), counts[rows]).loss)
+        alone.append(vimco(config, 3).given(*part.observe(), counts[rows]).loss)
     torch.testing.assert_close(together, torch.stack(alone).mean())

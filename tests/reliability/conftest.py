@@ -24,10 +24,10 @@ SMALL = (
     "model.num_steps=2",
     "model.glimpse=4",
     "model.what=2",
-    "model.hidden=4",
-    "model.predict_hidden=3",
+    "network.hidden=4",
+    "network.predict_hidden=3",
     "model.glimpse_hidden=3",
-    "model.embedding=raw",
+    "network.embedding=raw",
     "objective.baseline_hidden=2",
     "train.batch=8",
     "train.validation=20",
@@ -40,7 +40,7 @@ SMALL = (
 
 def small(*settings: str) -> Config:
     """The config of a run of six steps with a checkpoint at every other."""
-    return config.override(config.preset("fast"), [*SMALL, *settings])
+    return config.override(config.preset("recurrent"), [*SMALL, *settings])
 
 
 def small_glyphs(seed: int = 0) -> Glyphs:

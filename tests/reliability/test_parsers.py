@@ -368,7 +368,7 @@ class CommandLine(Parser):
         for option in draw.sample(self.options[command], draw.randrange(min(5, len(self.options[command])) + 1)):
             words += [
                 option,
-                draw.choice(["1", "0.5", "fast", "model.hidden=5", "last", "font", "1,2", str(self.folder)]),
+                draw.choice(["1", "0.5", "fast", "network.hidden=5", "last", "font", "1,2", str(self.folder)]),
             ]
         words = [command, *words]
         at = draw.randrange(len(words))

@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.filterwarnings("default"),  # what the driver's package warns of is not ours
 ]
 SMALL = (
-    "model.hidden=16",
+    "network.hidden=16",
     "model.glimpse_hidden=12",
     "train.batch=8",
     "train.validation=40",
@@ -47,7 +47,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return Path(named)
     folder = tmp_path_factory.mktemp("page")
     generate_data(folder / "scenes.h5", SceneSpec(train=120, test=200), digits="font", say=lambda message: None)
-    settings = config.override(config.preset("fast"), [*SMALL, "train.steps=30"])
+    settings = config.override(config.preset("recurrent"), [*SMALL, "train.steps=30"])
     train(folder / "scenes.h5", folder / "<img src=x onerror=alert(1)>", settings, threads=1)
     airctl.measure_variance(folder / "<img src=x onerror=alert(1)>", samples=4, batch=4, estimators=["exact"])
     return folder / "<img src=x onerror=alert(1)>"

@@ -20,7 +20,7 @@ from airctl import config
 from airctl.commands.train import train
 from airctl.errors import ConfigError
 from airctl.evaluation.collapse import ALWAYS, NEVER, CountState
-from airctl.inference.rollouts import rollouts
+from airctl.inference.passes import passes
 from airctl.model import AIR, truncated_geometric
 from airctl.scenes import read_split
 from airctl.training import RunFolder
@@ -31,12 +31,12 @@ from airctl.training import RunFolder
 @pytest.mark.parametrize("preset", [*config.PRESETS])
 def test_the_printed_config_is_what_config_reads_back(preset: str, airctl, tmp_path: Path) -> None:
     """config -> file -> config gives the same bytes, with the preset, --set and the options of their own in it."""
-    words = ["--preset", preset, "--set", "model.hidden=77", "--steps", 5, "--estimator", "rloo", "--seed", 3]
+    words = ["--preset", preset, "--set", "network.hidden=77", "--steps", 5, "--estimator", "rloo", "--seed", 3]
     code, out, err = airctl("config", *words)
     assert (code, err) == (0, "")
     (tmp_path / "mine.toml").write_text(out)
     assert airctl("config", "--config", tmp_path / "mine.toml")[1] == out
-    wanted = config.override(config.preset(preset), ["model.hidden=77", "train.steps=5", "train.seed=3"])
+    wanted = config.override(config.preset(preset), ["network.hidden=77", "train.steps=5", "train.seed=3"])
     assert config.load(tmp_path / "mine.toml") == config.override(wanted, ["objective.estimator=rloo"])
 
 
@@ -53,9 +53,9 @@ def test_a_run_has_the_config_that_was_printed(airctl, data: Path, tmp_path: Pat
     ("words", "sentence"),
     [
         (["--preset", "fats"], "did you mean 'fast'?"),
-        (["--set", "model.hiden=3"], "did you mean 'model.hidden'?"),
+        (["--set", "network.hiden=3"], "did you mean 'network.hidden'?"),
         (["--estimator", "scorefunction"], "did you mean 'score-function'?"),
-        (["--sett", "model.hidden=3"], "Did you mean '--set'?"),
+        (["--sett", "network.hidden=3"], "Did you mean '--set'?"),
     ],
 )
 def test_config_checks_what_it_prints(words: list[str], sentence: str, airctl) -> None:
@@ -147,7 +147,7 @@ def test_tensorboard_holds_the_rows_of_the_metrics(data: Path, tmp_path: Path) -
 # --- collapses -------------------------------------------------------------------------------------------------------
 
 # A model whose z_pres is as good as fixed, however it is trained: the gradient of a saturated sigmoid is nothing.
-BIAS = {NEVER: "model.present_bias=-40.0", ALWAYS: "model.present_bias=40.0", None: "model.present_bias=0.0"}
+BIAS = {NEVER: "network.present_bias=-40.0", ALWAYS: "network.present_bias=40.0", None: "network.present_bias=0.0"}
 
 
 def state_of(data: Path, *changed: str) -> CountState:
@@ -155,8 +155,8 @@ def state_of(data: Path, *changed: str) -> CountState:
     chosen = config.override(tiny(*changed), ["model.canvas=50"])
     torch.manual_seed(0)
     model = AIR(chosen)
-    log_p = truncated_geometric(chosen.prior.count, chosen.model.num_steps)
-    chunks = rollouts(model, torch.from_numpy(split.images), log_p, model.mean_noise)
+    log_p = truncated_geometric(chosen.count.probability, chosen.model.num_steps)
+    chunks = passes(model, torch.from_numpy(split.images), log_p, model.mean_noise)
     return CountState.of((terms for _, terms in chunks), torch.from_numpy(split.counts).long())
 
 
@@ -187,10 +187,10 @@ def test_scenes_that_are_truly_empty_or_full_are_no_collapse(data: Path) -> None
 def test_training_warns_once_a_kind_and_with_advice(kind: str | None, data: Path, tmp_path: Path) -> None:
     """Six validations in the state give one warning, at the second after the annealing; an undecided model none."""
     told: list[str] = []
-    chosen = tiny(BIAS[kind], "train.validate_every=2", "prior.count_anneal_steps=3")
+    chosen = tiny(BIAS[kind], "train.validate_every=2", "count.anneal_steps=3")
     train(data, tmp_path / "run", chosen, threads=1, warn=told.append)
     words = {
-        NEVER: ("step 6: ", "attends to nothing", "prior.count_start"),
+        NEVER: ("step 6: ", "attends to nothing", "count.start"),
         ALWAYS: ("step 6: ", "all 3 steps", "--set"),
     }
     assert len(told) == (kind is not None)
@@ -200,8 +200,8 @@ def test_training_warns_once_a_kind_and_with_advice(kind: str | None, data: Path
 def test_a_normal_beginning_is_not_warned_of(data: Path, tmp_path: Path) -> None:
     """While objects are still cheap, and in the first tenth of the steps, taking all of them is how learning starts."""
     told: list[str] = []
-    for name, changed in {"a": "prior.count_anneal_steps=12", "b": "train.steps=200"}.items():
-        chosen = tiny(BIAS[ALWAYS], "prior.count_anneal_steps=0", "train.validate_every=4", changed)
+    for name, changed in {"a": "count.anneal_steps=12", "b": "train.steps=200"}.items():
+        chosen = tiny(BIAS[ALWAYS], "count.anneal_steps=0", "train.validate_every=4", changed)
 
         def stop(progress: object) -> None:
             if getattr(progress, "step", 0) == 12:

@@ -92,7 +92,7 @@ def test_a_run_in_the_folder_is_not_overwritten(data: Path, finished: Path) -> N
         train(data, finished, tiny(), threads=1)
 
 
-@pytest.mark.parametrize(("settings", "message"), [(["model.hidden=17"], "another config"), ([], "another file")])
+@pytest.mark.parametrize(("settings", "message"), [(["network.hidden=17"], "another config"), ([], "another file")])
 def test_resume_wants_the_same_config_and_data(
     settings: list[str], message: str, data: Path, finished: Path, tmp_path: Path
 ) -> None:

@@ -47,8 +47,10 @@ def test_two_steps_are_finite_move_the_model_and_are_repeatable(tiny_config: Tin
 
     before, after, again = trained(0), trained(2), trained(2)
     assert all(torch.equal(after[key], again[key]) for key in after)
-    assert not torch.equal(before["model.where_head.weight"], after["model.where_head.weight"])
-    assert (name == "backprop") == torch.equal(before["model.present_head.weight"], after["model.present_head.weight"])
+    assert not torch.equal(before["model.network.where.head.weight"], after["model.network.where.head.weight"])
+    assert (name == "backprop") == torch.equal(
+        before["model.network.present.weight"], after["model.network.present.weight"]
+    )
     changed = [key for key in after if key.startswith("estimator") and not torch.equal(before[key], after[key])]
     for ending in STATE.get(name, set()):
         assert any(key.endswith(ending) for key in changed), ending
