@@ -225,6 +225,8 @@ def _load_optimizer(modules: nn.Module, optimizer: torch.optim.Optimizer, path: 
 
     def expected(stored: Collection[str]) -> dict[str, Tensor]:
         taught = [] if fresh else [name for name in parameters if f"{name}:step" in stored]
+        if not fresh and not taught:
+            raise InputFileError(f"{path} holds no optimiser state, which every step leaves: the checkpoint is damaged")
         wanted = {f"{name}:step": torch.zeros((), dtype=torch.float32) for name in taught}
         return wanted | {f"{name}:{key}": parameters[name] for name in taught for key in ("exp_avg", "exp_avg_sq")}
 
