@@ -48,8 +48,8 @@ docs: setup  ## docs/cli.md and docs/config.md from the code, and the site with 
 	$(BIN)/python -m airctl.cli.config_reference > docs/config.md.part && mv docs/config.md.part docs/config.md
 	$(MAKE) site
 
-site: setup  # warnings, such as a link that leads nowhere or a page outside the navigation, are errors
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+site: setup  # warnings, such as a dead link or a page outside the navigation, are errors (with --quiet they would be lost)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(VENV)/.bench $(DATA)  ## steps per second against Pyro
 	$(BIN)/python -m benchmarks.against_pyro $(DATA) --out docs

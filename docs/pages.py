@@ -48,7 +48,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:
         elif target.startswith("docs/"):
             path = target.removeprefix("docs/")
         else:
-            path = f"{config.repo_url.rstrip('/')}/blob/main/{target}"
+            path = f"{config.extra['source']}/blob/main/{target}"
         return f"]({path}{hash_}{anchor})"
 
     return re.sub(r"\]\(([^)\s]+)\)", on_site, markdown)
