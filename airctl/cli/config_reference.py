@@ -6,9 +6,14 @@ import dataclasses
 import inspect
 import math
 import re
+from collections.abc import Iterable
 from typing import Any, get_type_hints
 
 from airctl.config import PRESETS, Config
+from airctl.objectives import ESTIMATORS
+
+# Keys whose words are the names of a table outside airctl.config.
+TABLES = {"objective.estimator": ESTIMATORS}
 
 HEAD = """\
 # The config
@@ -19,15 +24,15 @@ training would have, with the same explanations, and `config.toml` in a run fold
 A config is a preset and what departs from it. On the command line that is one `--set` per key, or a file:
 
 ```sh
-airctl train scenes.h5 --run runs/wide --preset fast --set model.hidden=512 --set train.seed=1
-airctl config --set model.hidden=512 > mine.toml
+airctl train scenes.h5 --run runs/large --preset fast --set train.batch=128 --set train.seed=1
+airctl config --set train.batch=128 > mine.toml
 airctl train scenes.h5 --run runs/mine --config mine.toml
 ```
 
 In Python:
 
 ```python
-config = airctl.override(airctl.preset("fast"), ["model.hidden=512", "train.seed=1"])
+config = airctl.override(airctl.preset("fast"), ["train.batch=128", "train.seed=1"])
 ```
 
 The file is read before `--set`; of two `--set` of one key the later counts. Values are written as in TOML; words need
@@ -52,15 +57,19 @@ def _section(name: str, defaults: Any) -> str:
     for entry in dataclasses.fields(defaults):
         values = [getattr(getattr(config, name), entry.name) for config in presets]
         meaning = re.sub(r"docs/(\S+\.md)", r"[\1](\1)", entry.metadata["help"])
-        rows.append([f"`{name}.{entry.name}`", meaning, _values(entry, types[entry.name]), *map(_default, values)])
+        choices = TABLES.get(f"{name}.{entry.name}", entry.metadata.get("choices", ()))
+        allowed = _words(choices) if choices else _range(entry, types[entry.name])
+        rows.append([f"`{name}.{entry.name}`", meaning, allowed, *map(_default, values)])
     table = "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows)
     return f"## {name}\n\n{inspect.cleandoc(defaults.__doc__ or '').replace('``', '`')}\n\n{table}\n"
 
 
-def _values(entry: dataclasses.Field[Any], kind: Any) -> str:
-    if "choices" in entry.metadata:
-        *words, last = (f"`{word}`" for word in entry.metadata["choices"])
-        return f"{', '.join(words)} or {last}" if words else last
+def _words(choices: Iterable[str]) -> str:
+    *words, last = (f"`{word}`" for word in choices)
+    return f"{', '.join(words)} or {last}" if words else last
+
+
+def _range(entry: dataclasses.Field[Any], kind: Any) -> str:
     noun = {int: "whole number", float: "number", str: "word"}.get(kind, "three numbers")
     low, high = entry.metadata.get("range", (-math.inf, math.inf))
     if math.isinf(low):
