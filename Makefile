@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DATA := data/scenes.h5
 RUN := runs/demo
 
-.PHONY: help setup demo test browser lint docs bench reproduce estimators why-45 scaling soak clean
+.PHONY: help setup demo test coverage browser lint docs site bench reproduce estimators why-45 scaling soak clean
 
 help:  ## this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## */  make \1\t/' | expand -t 18
@@ -16,7 +16,7 @@ setup: $(VENV)/.done  ## make the environment in .venv
 $(VENV)/.done: setup.cfg constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
 	touch $@
 
 demo: setup  ## real digits, data, training, count accuracy, report page (about ten minutes)
@@ -28,8 +28,11 @@ demo: setup  ## real digits, data, training, count accuracy, report page (about 
 	$(BIN)/airctl eval $(RUN)
 	@page=$$($(BIN)/airctl report $(RUN)) && echo "all of it in one page, to open in a browser: $$page"
 
-test: setup lint  ## linter, types and tests
-	$(BIN)/python -m pytest
+test: setup lint site  ## linter, types, documentation, tests and their coverage (floor: setup.cfg)
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+coverage: setup  ## the same tests, with a page in build/coverage that shows each line
+	$(BIN)/python -m pytest --cov --cov-report=html:build/coverage
 
 browser: setup  ## the report page in a real browser, as Debian's chromium-driver package has it
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[browser]'
@@ -40,8 +43,13 @@ lint: setup  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-docs: setup  ## docs/cli.md, from the commands themselves
+docs: setup  ## docs/cli.md and docs/config.md from the code, and the site with all pages in build/site
 	$(BIN)/python -m airctl.cli.reference > docs/cli.md.part && mv docs/cli.md.part docs/cli.md
+	$(BIN)/python -m airctl.cli.config_reference > docs/config.md.part && mv docs/config.md.part docs/config.md
+	$(MAKE) site
+
+site: setup  # warnings, such as a dead link or a page outside the navigation, are errors (with --quiet they would be lost)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(VENV)/.bench $(DATA)  ## steps per second against Pyro
 	$(BIN)/python -m benchmarks.against_pyro $(DATA) --out docs

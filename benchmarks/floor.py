@@ -72,15 +72,15 @@ def main() -> None:
 
 Made by `python -m benchmarks.floor --threads {args.threads} --rounds {args.rounds}`: torch {torch.__version__}, pyro
 {pyro.__version__}, {args.threads} threads. A product of two 1024 x 1024 float32 matrices ran at {gflops:.0f} GFLOP/s, a
-copy of 64 MiB at {gbytes:.0f} GB/s (read and written), both between the steps below.
+copy of 64 MiB at {gbytes:.0f} GB/s (read and written); both were measured between the steps below.
 
 {table(header, rows)}
 
 GFLOP counts the matrix products and convolutions of a step, forward and backward. A step cannot be faster than its
-products at the rate of a large product; the optimiser's traffic comes on top unless it hides behind them. So no engine
-that does airctl's products in float32 could beat Pyro's step here by more than the second of these:
-airctl now is {median["Pyro"] / median["airctl score-function-neural"]:.1f} times as fast as Pyro with the same
-estimator; at its floor it would be {median["Pyro"] / (flops["airctl score-function-neural"] / gflops / 1e6):.1f} times.
+products at the rate of a large product; the optimiser's memory traffic is added unless the two overlap. With the same
+estimator, airctl is now {median["Pyro"] / median["airctl score-function-neural"]:.1f} times as fast as Pyro.
+At its floor it would be {median["Pyro"] / (flops["airctl score-function-neural"] / gflops / 1e6):.1f} times as fast:
+no engine that computes airctl's products in float32 on this machine could do better.
 """
     print(page)
     if args.out:

@@ -127,5 +127,5 @@ def measured(kept: dict[str, dict[str, Any]]) -> str:
         for claim, line in sorted(together.items())
     ]
     made = f"By `make soak` with airctl {__version__}, Python {platform.python_version()}, torch {torch.__version__}, "
-    made += f"{platform.system()}. In each case everything held: with one exception this table is not written.\n\n"
+    made += f"{platform.system()}. Everything held in every case; with a single failure this table is not written.\n\n"
     return made + table(["tried", "times", "and"], rows) + "\n"
