@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 import shutil
@@ -16,8 +15,8 @@ from small import run_command as command
 
 import airctl
 from airctl.errors import ConfigError, InputFileError
-from airctl.reporting.axes import LinearAxis
-from airctl.reporting.figures import smooth, spread, tile
+from airctl.reporting.panels import tile
+from airctl.reporting.series import smooth, spread
 from airctl.results.records import in_turn, pixels, png_text
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&<!--"
@@ -58,6 +57,11 @@ def run(evaluated: Path, tmp_path: Path) -> Path:
     return shutil.copytree(evaluated, tmp_path / "first")
 
 
+def policy(page: str) -> str:
+    """What the page lets a browser do."""
+    return next(a["content"] or "" for _, a in Elements(page).found if a.get("http-equiv") == "Content-Security-Policy")
+
+
 def embedded(page: str) -> Any:
     """The data that the page's script draws from."""
     return json.loads(Elements(page).scripts[0])
@@ -88,9 +92,9 @@ def test_the_page_is_one_file_that_asks_for_nothing(run: Path) -> None:
         assert not {"onerror", "onload", "onclick", "style"} & set(attributes), tag
         for name in ("src", "href", "action", "srcset"):
             assert (attributes.get(name) or "#").startswith(("#", "data:"))
-    assert "url(" not in page
+    assert not re.search(r"url\((?!#)", page), "only clip paths of the page's own charts"
     assert "@import" not in page
-    assert "default-src 'none'" in page
+    assert "default-src 'none'" in policy(page)
     assert len(page) < 5_000_000
 
 
@@ -103,7 +107,7 @@ def test_the_policy_names_the_script_and_style_that_are_there(run: Path) -> None
     for kind in ("script", "style"):
         (inner,) = re.findall(rf"<{kind}>(.*?)</{kind}>", page, re.S)
         digest = base64.b64encode(hashlib.sha256(inner.encode()).digest()).decode()
-        assert f"{kind}-src 'sha256-{digest}'" in page
+        assert f"{kind}-src 'sha256-{digest}'" in policy(page)
 
 
 def test_nothing_of_a_hostile_run_becomes_part_of_the_page(run: Path) -> None:
@@ -260,25 +264,6 @@ def test_large_scenes_are_kept_small_and_their_boxes_fit() -> None:
 def test_keys_take_their_turns() -> None:
     """The first of each key before the second of any."""
     assert in_turn("aaabbc") == [(0, 0), (0, 3), (0, 5), (1, 1), (1, 4), (2, 2)]
-
-
-@pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 200_000), (-3.2, 712.6), (598.1, 598.2), (0, 7)])
-def test_an_axis_has_round_numbers_inside(low: float, high: float) -> None:
-    """Two to six ticks, evenly apart, none outside, and the ends at the ends."""
-    axis = LinearAxis.over([low, high], 100, 20)
-    ticks = axis.ticks()
-    assert 2 <= len(ticks) <= 6
-    assert min(ticks) >= low - 1e-9
-    assert max(ticks) <= high + 1e-9
-    assert (axis(low), axis(high)) == (100, 20)
-    gaps = {round(b - a, 9) for a, b in itertools.pairwise(ticks)}
-    assert len(gaps) == 1
-
-
-def test_an_axis_of_one_value_does_not_divide_by_nothing() -> None:
-    """A single number, or none, still has an axis."""
-    assert LinearAxis.over([5.0], 0, 10)(5) == 0
-    assert LinearAxis.over([], 0, 10).ticks()
 
 
 def test_curves_are_smoothed_and_frames_thinned() -> None:
