@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Row = Mapping[str, Any]
-WIDTH, HEIGHT = 460, 270  # pixels of a chart that stands beside another
+WIDTH, HEIGHT = 400, 245  # pixels of a chart that stands beside another
 _WIDE = 700  # pixels of one that has names of estimators at its side
 _ROW = 34  # pixels of a line of such a chart
 _NORMAL_95 = 1.96  # standard errors on each side of a 95% interval

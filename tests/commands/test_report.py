@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 from small import run_command as command
+from small import settings
 
 import airctl
 from airctl.errors import ConfigError, InputFileError
+from airctl.files import sha256_of
 from airctl.reporting.panels import tile
 from airctl.reporting.series import smooth, spread
 from airctl.results.records import in_turn, pixels, png_text
@@ -83,6 +87,80 @@ def test_the_page_has_the_numbers_of_the_run(run: Path) -> None:
     assert data["outcomes"] == result["outcomes"]
     assert data["confusion"] == result["confusion"]
     assert [frame["step"] for frame in data["frames"]] == [0, 10, 12]
+
+
+def commands_of(page: str) -> list[list[str]]:
+    """The words of each command under "Repeat it", without the program's name."""
+    blocks = re.findall(r'<div class="command">.*?<pre>(.*?)</pre>', page, re.S)
+    return [shlex.split(unescape(re.sub("<.*?>", "", block)))[1:] for block in blocks]
+
+
+def test_the_commands_under_repeat_it_repeat_the_run(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From any folder, with a run and data whose names need quotes: the same scenes, weights, counts and variances."""
+    scenes, run = tmp_path / "my scenes.h5", tmp_path / "it's a run"
+    shutil.copy(data, scenes)
+    monkeypatch.chdir(tmp_path)
+    words = ["train", "my scenes.h5", "--run", "it's a run", "--seed", "2", "--threads", "1", *settings()]
+    assert command(words, monkeypatch, capsys)[0] == 0
+    airctl.evaluate(Path(run.name), crowded=True)
+    airctl.measure_variance(
+        Path(run.name), samples=4, batch=4, estimators=["exact"], checkpoints=["0", "last"], fit_steps=2
+    )
+    commands = commands_of(airctl.report(Path(run.name)).read_text(encoding="utf-8"))
+    assert [words[0] for words in commands] == ["generate-data", "train", "train", "eval", "variance-report", "report"]
+    assert commands[1] == words
+    before = {name: json.loads((run / f"{name}.json").read_text()) for name in ("eval", "variance", "data")}
+    weights = (run / "checkpoints/step_00000012/model.safetensors").read_bytes()
+    scenes.unlink()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for words in [commands[0], *commands[2:]]:
+        assert command(words, monkeypatch, capsys)[0] == 0, words
+    assert sha256_of(scenes) == before["data"]["sha256"]
+    assert (tmp_path / "it's a run-again/checkpoints/step_00000012/model.safetensors").read_bytes() == weights
+    after = {name: json.loads((run / f"{name}.json").read_text()) for name in before}
+    for name, places in {"eval": ("run", "data"), "variance": ("run",)}.items():
+        assert without_times(after[name], places) == without_times(before[name], places)
+
+
+def without_times(value: Any, places: tuple[str, ...]) -> Any:
+    """A result without what depends on the clock and on how the paths were spelled."""
+    if isinstance(value, list):
+        return [without_times(one, places) for one in value]
+    if not isinstance(value, dict):
+        return value
+    clock = ("seconds_per_sample", "relative_cost", "efficiency", *places)
+    return {key: without_times(one, places) for key, one in value.items() if key not in clock}
+
+
+def test_a_bug_is_not_taken_for_a_bad_file(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of ours while the page is made is no advice to run eval again."""
+
+    def broken(runs: Any) -> Any:
+        raise TypeError("ours")
+
+    monkeypatch.setattr("airctl.reporting.page.page.page_view", broken)
+    with pytest.raises(TypeError, match="ours"):
+        airctl.report(run)
+
+
+def test_outcomes_in_snake_case_read_as_words(run: Path) -> None:
+    """The page of a run whose outcomes are spelled with underscores has the words of one whose are not."""
+    old = Elements(airctl.report(run).read_text(encoding="utf-8"))
+    for name in ("eval.json", "gallery.json"):
+        value = json.loads((run / name).read_text())
+        for scene in value.get("scenes", []) if name == "gallery.json" else []:
+            scene["outcome"] = scene["outcome"].replace(" ", "_")
+        if name == "eval.json":
+            value["outcomes"] = {key.replace(" ", "_"): share for key, share in value["outcomes"].items()}
+        (run / name).write_text(json.dumps(value))
+    new = Elements(airctl.report(run).read_text(encoding="utf-8"))
+    assert old.text == new.text
+    labels = json.loads(new.scripts[0])["labels"]
+    assert labels["needless_step"] == "needless step"
+    assert list(labels.values()) == list(json.loads(old.scripts[0])["labels"].values())
 
 
 def test_the_page_is_one_file_that_asks_for_nothing(run: Path) -> None:

@@ -208,7 +208,7 @@ def test_it_fits_a_phone(browser: Any, page: Path) -> None:
     assert browser.execute_script(small) == 0
 
 
-# The contrast of every element that has text of its own: its colour (its fill in a chart) against the backgrounds behind
+# The contrast of every element with text of its own: its colour (its fill in a chart) against the backgrounds behind
 # it, laid over each other. No text of the page stands on a picture.
 CONTRASTS = """
 const parse = (c) => (c.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);

@@ -26,7 +26,7 @@ def commands(run: RunReport) -> list[Command]:
     folder = str(Path(run.path).absolute())
     found = [Command("Make the scenes, if the file is gone", _words(_generate(run.data)))] if _made(run.data) else []
     if run.command.strip():
-        found.append(Command("Train, as the command was given", run.command.strip()))
+        found.append(Command("Train, as the command was first given", run.command.strip()))
     found += [
         Command("Train again in a new folder, from the resolved config", _words(_train(run, folder))),
         Command("Evaluate", _words(_evaluate(run.result, folder))),
