@@ -374,7 +374,7 @@ def pasted(browser: Any) -> str:
     return browser.execute_script("const f = document.getElementById('paste'); const t = f.value; f.remove(); return t")
 
 
-CUES = """return [...document.querySelectorAll('.sideways')].filter(b => b.getClientRects().length).map(b => {
+CUES = """return [...document.querySelectorAll('.sideways')].filter(b => b.checkVisibility()).map(b => {
   const w = b.querySelector('.wide');
   const arrow = (which) => getComputedStyle(b, which).content.replace(/[^\u2039\u203a]/g, '');
   return {hidden: w.scrollWidth - w.clientWidth, left: arrow('::before'), right: arrow('::after'), focus: w.tabIndex};
@@ -384,7 +384,8 @@ CUES = """return [...document.querySelectorAll('.sideways')].filter(b => b.getCl
 def test_what_scrolls_sideways_says_so(browser: Any, page: Path) -> None:
     """On a phone each row or table that is cut off has an arrow at that edge, after scrolling at the other one."""
     opened(browser, page, "phone")
-    wait_until(lambda: any(box["right"] for box in browser.execute_script(CUES)))
+    browser.execute_script("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    wait_until(lambda: all(bool(box["right"]) == (box["hidden"] > 1) for box in browser.execute_script(CUES)))
     boxes = browser.execute_script(CUES)
     assert sum(box["hidden"] > 1 for box in boxes) >= 4  # navigation, variance table and chart, rows of pictures
     for box in boxes:
@@ -392,7 +393,7 @@ def test_what_scrolls_sideways_says_so(browser: Any, page: Path) -> None:
         assert (box["focus"] == 0) == (box["hidden"] > 1)
     scroll = "document.querySelectorAll('.wide').forEach(w => { w.scrollLeft = 1e6; })"
     browser.execute_script(scroll)
-    wait_until(lambda: any(box["left"] for box in browser.execute_script(CUES)))
+    wait_until(lambda: all(bool(box["left"]) == (box["hidden"] > 1) for box in browser.execute_script(CUES)))
     for box in browser.execute_script(CUES):
         assert (box["left"], box["right"]) == ("\u2039" if box["hidden"] > 1 else "", "")
 
