@@ -28,10 +28,11 @@ from airctl.commands.sweep import steps_to
 from airctl.commands.train import train
 from airctl.commands.variance import TABLE_1
 from airctl.config import Config, override, preset
-from airctl.files import atomic_path, write_text
+from airctl.files import write_text
 from airctl.objectives import ESTIMATORS
 from airctl.reporting import table, variance_table
 from airctl.reporting.charts import accuracy_curves
+from airctl.reporting.figures import save
 from airctl.scenes import Glyphs, SceneSpec, SceneSplit, read_attributes, read_split, write_scenes
 from airctl.training import RunFolder
 from airctl.training.learner import Learner, training_step
@@ -227,8 +228,8 @@ def main() -> None:
         rows = result["estimators"]
         curves = {name: mean_curve(row) for name, row in rows.items()}
         timed = {name: [(s * rows[name]["seconds_a_step"], a) for s, a in curve] for name, curve in curves.items()}
-        with atomic_path(chosen.out / "estimators.png") as part:
-            accuracy_curves({"training step": curves, "CPU seconds of one thread": timed}).save(part, format="PNG")
+        chart = accuracy_curves({"training step": curves, "CPU seconds of one thread": timed})
+        save({"estimators": chart}, chosen.out)
         page = between(path.read_text(encoding="utf-8"), "training", training_section(result))
         write_text(path, page)
     if chosen.part != "training":

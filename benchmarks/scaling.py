@@ -18,14 +18,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from matplotlib.ticker import LogLocator
 from torch.utils.flop_counter import FlopCounterMode
 
 from airctl.config import override, preset
-from airctl.files import atomic_path, write_text
+from airctl.files import write_text
 from airctl.reporting import table
-from airctl.reporting.charts import LogAxis
-from airctl.reporting.pictures import STEP_COLOURS
+from airctl.reporting.figures import save
+from airctl.reporting.plots import SOFT, Chart, line_colour, new_figure, style
 from airctl.scenes import SceneSpec, compose_scenes, load_glyphs
 from benchmarks.floor import milliseconds
 from benchmarks.steppers import AirctlStep
@@ -74,39 +74,29 @@ def exponent(rows: Sequence[dict[str, Any]], key: str) -> float:
     return math.log(b[key] / a[key]) / math.log(b["size"] / a["size"])
 
 
-def chart(result: dict[str, list[dict[str, Any]]]) -> Image.Image:
+def chart(result: dict[str, list[dict[str, Any]]]) -> Chart:
     """Milliseconds against each size, both axes logarithmic, with the line of linear growth."""
-    side, gap = 300, 90
-    picture = Image.new("RGB", (gap + len(result) * (side + gap), side + 110), "#FFFFFF")
-    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size=13)
-    y_axis = LogAxis.over((row["ms"] for rows in result.values() for row in rows), 40 + side, 40)
-    for index, (what, rows) in enumerate(result.items()):
-        left = gap + index * (side + gap)
-        first, last = math.log(rows[0]["size"]), math.log(rows[-1]["size"])
+    with style():
+        figure = new_figure(360 * len(result), 340)
+        panels = figure.subplots(1, len(result), sharey=True, squeeze=False)[0]
+        for index, (axes, (what, rows)) in enumerate(zip(panels, result.items(), strict=True)):
+            draw(axes, what, rows, line_colour(index))
+        panels[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panels[0].yaxis.set_major_formatter(lambda value, _: f"{value:g} ms")
+        figure.supxlabel("bars: quartiles; grey: linear growth from the usual size", fontsize=12)
+    return Chart(figure, "Cost of a training step against its sizes")
 
-        def across(size: float, left: int = left, first: float = first, last: float = last) -> float:
-            return left + side * (math.log(size) - first) / (last - first)
 
-        draw.text((left, 14), f"ms a step against {what}", fill="#222222", font=font)
-        for power in y_axis.ticks():
-            y = y_axis(10.0**power)
-            draw.line((left, y, left + side, y), fill="#DDDDDD")
-            draw.text((left - 8, y), f"{10**power} ms", fill="#222222", font=font, anchor="rm")
-        usual = next(row for row in rows if row["size"] == USUAL[what])
-        linear = [
-            (across(row["size"]), y_axis(usual["ms"] * row["size"] / usual["size"]))
-            for row in rows
-            if usual["ms"] * row["size"] / usual["size"] >= 10.0**y_axis.low
-        ]
-        draw.line(linear, fill="#BBBBBB", width=1)
-        points = [(across(row["size"]), y_axis(row["ms"])) for row in rows]
-        draw.line(points, fill=STEP_COLOURS[index], width=2)
-        for row, (x, y) in zip(rows, points, strict=True):
-            draw.line((x, y_axis(row["q1"]), x, y_axis(row["q3"])), fill=STEP_COLOURS[index])
-            draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=STEP_COLOURS[index])
-            draw.text((x, 46 + side), str(row["size"]), fill="#222222", font=font, anchor="ma")
-    draw.text((gap, side + 80), "bars: quartiles; grey: linear growth from the usual size", fill="#222222", font=font)
-    return picture
+def draw(axes: Any, what: str, rows: list[dict[str, Any]], colour: str) -> None:
+    """One panel: medians with their quartiles, and in grey what linear growth from the usual size would be."""
+    sizes, ms = [row["size"] for row in rows], [row["ms"] for row in rows]
+    usual = next(row for row in rows if row["size"] == USUAL[what])
+    axes.loglog(sizes, [usual["ms"] * size / usual["size"] for size in sizes], color=SOFT, linewidth=1)
+    below_above = [[row["ms"] - row["q1"] for row in rows], [row["q3"] - row["ms"] for row in rows]]
+    axes.errorbar(sizes, ms, yerr=below_above, color=colour, marker="o")
+    axes.set_xticks(sizes, [str(size) for size in sizes])
+    axes.minorticks_off()
+    axes.set_title(f"a training step against {what}")
 
 
 def markdown(result: dict[str, list[dict[str, Any]]], command: str, threads: int) -> str:
@@ -149,8 +139,7 @@ def main() -> None:
     if args.out:
         write_text(args.out / "scaling.md", page)
         write_text(args.out / "scaling.json", json.dumps({"command": command, **result}, indent=1) + "\n")
-        with atomic_path(args.out / "scaling.png") as path:
-            chart(result).save(path, format="png")
+        save({"scaling": chart(result)}, args.out)
 
 
 if __name__ == "__main__":

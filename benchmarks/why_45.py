@@ -23,11 +23,12 @@ from airctl.commands.evaluate import evaluate
 from airctl.commands.sweep import steps_to
 from airctl.commands.train import train
 from airctl.config import Config, override, preset
-from airctl.files import atomic_path, write_text
+from airctl.files import write_text
 from airctl.objectives import ESTIMATORS, Estimator, NeuralBaseline, ScoreFunction
 from airctl.objectives.score_function import Signal, likelihood_signal, per_step_signal, whole_signal
 from airctl.reporting import table
 from airctl.reporting.charts import accuracy_curves
+from airctl.reporting.figures import save
 from airctl.training import RunFolder
 from benchmarks.estimators import LEVEL, between, halved
 from benchmarks.estimators import SETTINGS as SMALLER
@@ -185,8 +186,7 @@ def main() -> None:
         }
         for start in ("paper", "report")
     }
-    with atomic_path(chosen.out / "why-45-percent.png") as part:
-        accuracy_curves(panels).save(part, format="PNG")
+    save({"why-45-percent": accuracy_curves(panels)}, chosen.out)
     path = chosen.out / "why-45-percent.md"
     write_text(path, between(path.read_text(encoding="utf-8"), "runs", section(found), "make why-45"))
 

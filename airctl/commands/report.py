@@ -10,7 +10,6 @@ from airctl.commands.evaluate import evaluate
 from airctl.errors import ConfigError
 from airctl.files import write_text
 from airctl.reporting.page import RunReport, report_page
-from airctl.results.records import as_written
 from airctl.training import RunFolder
 
 
@@ -31,9 +30,7 @@ def report(
     if len(set(names)) < len(names):
         found = [replace(run, name=run.path) for run in found]
     out = out or paths[0] / "report.html"
-    with as_written(", ".join(map(str, paths))):
-        page = report_page(found)
-    write_text(out, page)
+    write_text(out, report_page(found))
     return out
 
 

@@ -13,7 +13,6 @@ from airctl.config import Config
 from airctl.errors import ConfigError
 from airctl.files import sha256_of
 from airctl.reporting.figures import save, training_figures
-from airctl.results.records import as_written
 from airctl.training import Progress, RunFolder, Session, TrainResult, pick_device
 from airctl.training.board import Board
 
@@ -56,9 +55,7 @@ def train(
             folder.create(config, told, command)
         say(f"writing to {run}, threads {torch.get_num_threads()}, device {chosen}")
         result = Session(folder, config, split, chosen, on_progress, say, warn or say, board).run()
-        with as_written(str(folder.frames)):
-            pictures = training_figures(folder.read_metrics(), folder.read_frames())
-        save(pictures, folder.figures)
+        save(training_figures(folder.read_metrics(), folder.read_frames()), folder.figures)
         return result
 
 

@@ -12,11 +12,12 @@ from torch import Tensor
 
 from airctl.commands.loaded import Loaded, load, scenes_of
 from airctl.errors import ConfigError
-from airctl.files import atomic_path, write_text
+from airctl.files import write_text
 from airctl.laboratory import fit_baselines
 from airctl.laboratory import measure_variance as measure
 from airctl.objectives import ESTIMATORS, estimator, require_known
 from airctl.reporting.charts import variance_charts
+from airctl.reporting.figures import save
 from airctl.reporting.variance import variance_table
 from airctl.training import RunFolder
 from airctl.training import checkpoint as checkpoints
@@ -82,9 +83,7 @@ def measure_variance(
             result |= {"stopped_by": stop.signum} | ({"report_2019": REPORT_2019} if against_report else {})
             folder.write_json("variance.json", result)
             write_text(folder.path / "variance.md", variance_table(result) + "\n")
-            for name, picture in variance_charts(result).items():
-                with atomic_path(folder.figures / f"{name}.png") as part:
-                    picture.save(part, format="PNG")
+            save(variance_charts(result), folder.figures)
             if stop.signum is not None:
                 break
     return result

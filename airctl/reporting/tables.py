@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from airctl.reporting.dataset import statistics_lines
+from airctl.reporting.words import outcome_label
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -31,9 +32,9 @@ def count_table(result: dict[str, Any]) -> str:
     ]
     return (
         f"{table(header, rows)}\n\n"
-        f"count accuracy {result['count_accuracy']:.2%} +- {result['standard_error']:.2%} on {result['scenes']} scenes "
+        f"count accuracy {result['count_accuracy']:.2%} ± {result['standard_error']:.2%} on {result['scenes']} scenes "
         f"(before the second look {result['count_accuracy_amortised']:.2%}; one posterior sample "
-        f"{result['count_accuracy_sampled']:.2%}), ELBO {result['elbo']:.1f} nats a scene;\n"
+        f"{result['count_accuracy_sampled']:.2%}), ELBO {result['elbo']:.1f} nats per scene;\n"
         f"boxes: mean IoU {result['mean_iou']:.3f}, average precision at IoU 0.5 {result['average_precision']:.3f} "
         f"({result['objects']} objects)\n\n"
         f"{outcome_table(result)}"
@@ -41,13 +42,16 @@ def count_table(result: dict[str, Any]) -> str:
 
 
 def outcome_table(result: dict[str, Any]) -> str:
-    """The share of each outcome: right, or one of the failures named in Figure 2 of the report."""
-    rows = [[name, str(round(share * result["scenes"])), f"{share:.2%}"] for name, share in result["outcomes"].items()]
+    """The share of each outcome: right, or one of the failures named in Figure 2 of Drelich (2019)."""
+    rows = [
+        [outcome_label(name), str(round(share * result["scenes"])), f"{share:.2%}"]
+        for name, share in result["outcomes"].items()
+    ]
     return table(["outcome", "scenes", "share"], rows)
 
 
 def sweep_table(result: dict[str, Any]) -> str:
-    """All runs of a sweep, a line each, and what they come to."""
+    """All runs of a sweep, a row each, and their summary."""
     levels = list(result["success_rate"])
     header = ["run", f"{result['split']} accuracy", *(f"steps to {level}" for level in levels)]
     rows = [
@@ -64,7 +68,7 @@ def sweep_table(result: dict[str, Any]) -> str:
 
 
 def found_table(rows: Sequence[dict[str, Any]]) -> str:
-    """What ``infer`` found, a line a picture: the count with its probability, and the boxes with theirs."""
+    """What ``infer`` found, a row per picture: the count with its probability, and the boxes with theirs."""
     lines = []
     for row in rows:
         boxes = ["({:.0f}, {:.0f}, {:.0f}, {:.0f}) {:.0%}".format(*b["box"], b["probability"]) for b in row["boxes"]]

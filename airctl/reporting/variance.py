@@ -1,4 +1,4 @@
-"""The tables of the variance report: the report's Table 1 and what it left out, by estimator, group and step."""
+"""The tables of the variance report: Table 1 of Drelich (2019) and what it left out, by estimator, group and step."""
 
 from __future__ import annotations
 
@@ -23,44 +23,47 @@ def _interval(row: _Row) -> str:
     return "-" if row["bias_interval"] is None else "{:.2g} .. {:.2g}".format(*row["bias_interval"])
 
 
-_SPREAD: dict[str, Callable[[_Row], str]] = {
-    "variance of norm": _number("norm_variance"),
-    "+- ": _number("norm_variance_error", 1),
-    "total variance": _number("total_variance"),
-    "+-": _number("total_variance_error", 1),
-}
-_TRUTH: dict[str, Callable[[_Row], str]] = {
-    "bias": _number("bias"),
-    "p(no bias)": _number("bias_p_value", 2),
-    "cosine": lambda row: f"{row['cosine']:.3f}",
-    "signal / noise": _number("signal_to_noise"),
-}
-WHOLE = {
-    **_SPREAD,
-    **_TRUTH,
-    "cost": _number("relative_cost", 2),
-    "variance x cost": _number("efficiency"),
-    "ms a sample": lambda row: f"{1000 * row['seconds_per_sample']:.0f}",
-}
-BY_GROUP = {**_SPREAD, "largest variance": _number("largest_variance"), "along bias, 95 %": _interval, **_TRUTH}
+# A table's columns from left to right: what each is called, and what it shows of a row.
+Columns = Sequence[tuple[str, Callable[[_Row], str]]]
+_SPREAD: Columns = (
+    ("variance of norm", _number("norm_variance")),
+    ("±", _number("norm_variance_error", 1)),
+    ("total variance", _number("total_variance")),
+    ("±", _number("total_variance_error", 1)),
+)
+_TRUTH: Columns = (
+    ("bias", _number("bias")),
+    ("p(no bias)", _number("bias_p_value", 2)),
+    ("cosine", lambda row: f"{row['cosine']:.3f}"),
+    ("signal / noise", _number("signal_to_noise")),
+)
+_COST: Columns = (
+    ("cost", _number("relative_cost", 2)),
+    ("variance x cost", _number("efficiency")),
+    ("ms per sample", lambda row: f"{1000 * row['seconds_per_sample']:.0f}"),
+)
+_ALONG_BIAS: Columns = (("largest variance", _number("largest_variance")), ("along bias, 95%", _interval))
+WHOLE: Columns = (*_SPREAD, *_TRUTH, *_COST)
+BY_GROUP: Columns = (*_SPREAD, *_ALONG_BIAS, *_TRUTH)
+
+
+def estimator_rows(columns: Columns, rows: Mapping[str, _Row]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of a table with a row for each estimator."""
+    header = ["estimator", *(name for name, _ in columns)]
+    return header, [[name, *(show(row) for _, show in columns)] for name, row in rows.items()]
 
 
 def variance_table(result: dict[str, Any]) -> str:
     """Each table of ``result``: all parameters, each group, the steps if there are several, the report if asked for."""
-    parts = [_columns(WHOLE, result["estimators"]), _protocol(result)]
+    parts = [table(*estimator_rows(WHOLE, result["estimators"])), _protocol(result)]
     for group, words in GROUPS.items():
         rows = {name: row["groups"][group] for name, row in result["estimators"].items()}
-        parts += [f"{words}, {result['parameters'][group]} numbers:", _columns(BY_GROUP, rows)]
+        parts += [f"{words}, {result['parameters'][group]} numbers:", table(*estimator_rows(BY_GROUP, rows))]
     if len(result["checkpoints"]) > 1:
         parts += ["Total variance at each step of the training:", _over_training(result["checkpoints"])]
     if "report_2019" in result:
         parts += [_against_report(result)]
     return "\n\n".join(parts)
-
-
-def _columns(columns: Mapping[str, Callable[[_Row], str]], rows: Mapping[str, _Row]) -> str:
-    header = ["estimator", *(name.strip() for name in columns)]
-    return table(header, [[name, *(show(row) for show in columns.values())] for name, row in rows.items()])
 
 
 def _protocol(result: dict[str, Any]) -> str:
@@ -71,7 +74,7 @@ def _protocol(result: dict[str, Any]) -> str:
     stopped += f", none of {', '.join(result['left_out'])}" if result["left_out"] else ""
     return (
         f"{result['samples']} gradient samples{stopped} on one batch of {result['batch']} scenes, checkpoint of step "
-        f"{result['step']}{fitted if result['fitted'] else ''}.\n+- is one standard error; bias is against the exact "
+        f"{result['step']}{fitted if result['fitted'] else ''}.\n± is one standard error; bias is against the exact "
         "gradient of the ELBO; cost is a sample's time in units of backprop's"
     )
 
@@ -94,13 +97,13 @@ def _against_report(result: dict[str, Any]) -> str:
         ratios += [f"{ours[plain] / found:.3g}" if found and plain in ours else "-"]
         values = ["-", "-"] if found is None else [f"{found:.3g}", f"{found * batch**2:.3g}"]
         rows.append([name, f"{figure:.3g}", *values, *ratios])
-    header = ["variance of norm", "report", "ours", "ours, summed loss", "SF / it, report", "SF / it, ours"]
+    header = ["variance of norm", "Drelich 2019", "ours", "ours, summed loss", "SF / it, 2019", "SF / it, ours"]
     return (
-        "Against Table 1 of the report (Drelich 2019):\n\n"
+        "Against Table 1 of Drelich (2019):\n\n"
         f"{table(header, rows)}\n\n"
-        f"The report: a model trained for {told['step']} steps by its own recipe, one batch, {told['samples']} "
+        f"There: a model trained for {told['step']} steps by its own recipe, one batch, {told['samples']} "
         f"samples. Here: step {result['step']} of this run, one batch of {batch} scenes, {result['samples']} samples, "
         f"and the loss is the mean over the scenes; with their sum every variance is {batch**2} times as large (third "
-        "column). The report's third row is its own estimator, whose baseline reads the current z_pres; backprop here "
+        "column). The third row is that report's own estimator, whose baseline reads the current z_pres; backprop here "
         "has no gradient in the head of z_pres. Ratios to the score function do not depend on sum or mean."
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import io
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,18 +16,6 @@ from airctl.errors import InputFileError
 
 LARGEST = 100  # pixels a side; larger scenes are made smaller before they are kept
 WATCHED = 8  # scenes in a row of Figure 1
-
-
-@contextmanager
-def as_written(where: str) -> Iterator[None]:
-    """While results are drawn that ``where`` names: ``InputFileError`` if they are not what airctl writes."""
-    try:
-        yield
-    except (AttributeError, ArithmeticError, LookupError, OSError, TypeError, ValueError) as error:
-        raise InputFileError(
-            f"the results in {where} are not what this airctl writes ({type(error).__name__}: {error}): "
-            "run airctl eval, or variance-report, again, and delete frames/ if that does not help"
-        ) from error
 
 
 def in_turn(keys: Sequence[Hashable]) -> list[tuple[int, int]]:
@@ -77,5 +65,11 @@ def png_text(image: np.ndarray) -> str:
 
 
 def pixels(png: str) -> np.ndarray:
-    """The picture in a ``png_text``, float [H, W] in [0, 1]."""
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(png))), float) / 255
+    """The picture in a ``png_text``, float [H, W] in [0, 1]; ``InputFileError`` for text that holds none."""
+    try:
+        with Image.open(io.BytesIO(base64.b64decode(png)), formats=["PNG"]) as picture:
+            return np.asarray(picture.convert("L"), float) / 255
+    except (binascii.Error, OSError, ValueError, SyntaxError) as error:
+        raise InputFileError(
+            f"a picture in the results is no PNG in base64 ({error}): run airctl eval again"
+        ) from error

@@ -9,7 +9,8 @@ import base64
 import json
 import os
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from PIL import Image
 import airctl
 from airctl import config
 from airctl.commands.train import train
-from airctl.evaluation import OUTCOMES, RIGHT
+from airctl.evaluation import RIGHT
+from airctl.reporting.words import outcome_label
 from airctl.scenes import SceneSpec, generate_data
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install 'airctl[browser]'")
@@ -49,7 +51,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     generate_data(folder / "scenes.h5", SceneSpec(train=120, test=200), digits="font", say=lambda message: None)
     settings = config.override(config.preset("recurrent"), [*SMALL, "train.steps=30"])
     train(folder / "scenes.h5", folder / "<img src=x onerror=alert(1)>", settings, threads=1)
-    airctl.measure_variance(folder / "<img src=x onerror=alert(1)>", samples=4, batch=4, estimators=["exact"])
+    airctl.measure_variance(
+        folder / "<img src=x onerror=alert(1)>", samples=4, batch=4, estimators=["exact", "score-function"]
+    )
     return folder / "<img src=x onerror=alert(1)>"
 
 
@@ -145,7 +149,7 @@ def test_the_filters_choose_by_outcome(browser: Any, page: Path, run: Path) -> N
     opened(browser, page)
     kept = json.loads((run / "gallery.json").read_text())["scenes"]
     assert {s["outcome"] for s in scenes(browser)} == {s["outcome"] for s in kept} - {RIGHT}
-    for index, name in enumerate(OUTCOMES):
+    for index, name in enumerate(json.loads((run / "eval.json").read_text())["outcomes"]):
         browser.execute_script("document.querySelectorAll('#by-outcome button')[arguments[0]].click()", index + 1)
         browser.execute_script(
             "while (!document.getElementById('more').hidden) document.getElementById('more').click()"
@@ -154,7 +158,7 @@ def test_the_filters_choose_by_outcome(browser: Any, page: Path, run: Path) -> N
         assert {s["outcome"] for s in shown} <= {name}
         assert len(shown) == sum(s["outcome"] == name for s in kept)
         pressed = "return [...document.querySelectorAll('#by-outcome [aria-pressed=true]')].map(b => b.textContent)"
-        assert [text.startswith(name) for text in browser.execute_script(pressed)] == [True]
+        assert [text.startswith(outcome_label(name)) for text in browser.execute_script(pressed)] == [True]
 
 
 def test_a_cell_of_the_confusion_matrix_opens_its_scenes(browser: Any, page: Path, run: Path) -> None:
@@ -202,6 +206,205 @@ def test_it_fits_a_phone(browser: Any, page: Path) -> None:
     small = """return [...document.querySelectorAll('main *')].filter(e => e.textContent.trim() && !e.closest('svg')
         && parseFloat(getComputedStyle(e).fontSize) < 12).length"""
     assert browser.execute_script(small) == 0
+
+
+# The contrast of every element with text of its own: its colour (its fill in a chart) against the backgrounds behind
+# it, laid over each other. No text of the page stands on a picture.
+CONTRASTS = """
+const parse = (c) => (c.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
+const over = ([r, g, b, a = 1], under) => [r, g, b].map((part, i) => part * a + under[i] * (1 - a));
+const light = (rgb) => rgb.map((p) => p / 255).map((p) => p <= 0.04045 ? p / 12.92 : ((p + 0.055) / 1.055) ** 2.4)
+  .reduce((sum, p, i) => sum + p * [0.2126, 0.7152, 0.0722][i], 0);
+const found = [];
+for (const e of document.querySelectorAll("body *")) {
+  const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
+  if (!own || ["SCRIPT", "STYLE", "NOSCRIPT"].includes(e.tagName) || !e.getClientRects().length) continue;
+  const behind = [];
+  let shown = 1;
+  for (let p = e; p; p = p.parentElement) {
+    behind.unshift(parse(getComputedStyle(p).backgroundColor));
+    shown *= Number(getComputedStyle(p).opacity);
+  }
+  const ground = behind.reduce((under, c) => over(c, under), [255, 255, 255]);
+  const style = getComputedStyle(e);
+  const ink = parse(e instanceof SVGElement ? style.fill : style.color);
+  const seen = over([...ink.slice(0, 3), (ink[3] ?? 1) * shown], ground);
+  const [a, b] = [light(seen), light(ground)].sort((x, y) => y - x);
+  found.push([(a + 0.05) / (b + 0.05), `${e.tagName}: ${e.textContent.trim().slice(0, 40)}`]);
+}
+return found;
+"""
+
+
+def faint(browser: Any, ratio: float = 4.5) -> list[str]:
+    """The texts of the page with less contrast than ``ratio``."""
+    browser.execute_script("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    seen = browser.execute_script(CONTRASTS)
+    assert len(seen) > 100
+    return [f"{contrast:.2f} {text}" for contrast, text in seen if contrast < ratio]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_every_text_has_a_contrast_of_four_and_a_half(browser: Any, page: Path, dark: bool) -> None:
+    """WCAG 2.1, 1.4.3, from the colours as rendered: letters of the page, its buttons and its charts."""
+    opened(browser, page, dark=dark)
+    assert faint(browser) == []
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("kind", ["hit", "miss"])
+def test_every_shade_of_the_confusion_matrix_can_be_read(browser: Any, page: Path, kind: str, dark: bool) -> None:
+    """Also those shades that this run's counts do not have."""
+    opened(browser, page, dark=dark)
+    for shade in range(5):
+        browser.execute_script(
+            "for (const b of document.querySelectorAll('.confusion button')) b.className = arguments[0]",
+            f"{kind} s{shade}",
+        )
+        assert faint(browser) == [], f"{kind} s{shade}"
+
+
+def test_the_contrast_check_can_fail(browser: Any, page: Path) -> None:
+    """Negative control: grey on grey, half transparent text and a pale label in a chart are told."""
+    opened(browser, page)
+    browser.execute_script("""
+        document.querySelector('dt').style.color = '#999999';
+        document.querySelector('dd small').style.opacity = 0.5;
+        document.querySelector('.chart text').style.fill = '#bbbbbb';
+    """)
+    assert [line.split()[1] for line in faint(browser)] == ["DT:", "SMALL:", "text:"]
+
+
+def marks(browser: Any, chart: str) -> list[Any]:
+    """[x, y, text] of each value of a chart, in the window's pixels, the chart in view."""
+    return browser.execute_script(
+        """const svg = document.querySelector(arguments[0]); svg.scrollIntoView({behavior: 'instant', block: 'center'});
+        return JSON.parse(svg.dataset.marks).map(([x, y, text]) => {
+          const p = new DOMPoint(x, y).matrixTransform(svg.getScreenCTM()); return [p.x, p.y, text]; })""",
+        chart,
+    )
+
+
+def point_at(browser: Any, x: float, y: float) -> str | None:
+    """What the page says while the mouse is there."""
+    browser.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": x, "y": y})
+    return browser.execute_script("const t = document.getElementById('tip'); return t.hidden ? null : t.textContent")
+
+
+@pytest.mark.parametrize(
+    "chart", ["#curves figure:nth-child(1) svg", "#curves figure:nth-child(2) svg", "#variance svg"]
+)
+def test_pointing_at_a_chart_shows_the_value(browser: Any, page: Path, chart: str) -> None:
+    """At each value the mouse reads that value, and a ring is around it; beside the chart there is nothing."""
+    opened(browser, page)
+    values = marks(browser, chart)
+    assert values
+    for x, y, text in [values[0], values[-1]]:
+        assert point_at(browser, x + 1, y + 1) == text
+        ring = """const r = document.querySelector('.spot').getBoundingClientRect();
+            return [r.x + r.width / 2, r.y + r.height / 2]"""
+        assert browser.execute_script(ring) == pytest.approx([x, y], abs=1)
+    assert point_at(browser, 2, 2) is None
+
+
+def test_the_value_is_where_the_curve_is(browser: Any, page: Path, run: Path) -> None:
+    """The last validation accuracy stands at its height between the labels 0% and 100%, as the metrics have it."""
+    opened(browser, page)
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    accuracy = [row["validation_accuracy"] for row in rows if row.get("validation_accuracy") is not None][-1]
+    _, y, text = marks(browser, "#curves figure:nth-child(2) svg")[-1]
+    label = """return [...document.querySelectorAll('#curves figure:nth-child(2) text')]
+        .filter(t => t.textContent === arguments[0])
+        .map(t => { const r = t.getBoundingClientRect(); return r.y + r.height / 2; })[0]"""
+    low, high = (browser.execute_script(label, name) for name in ("0%", "100%"))
+    assert text.endswith(f"{accuracy:.2%}")
+    assert (low - y) / (low - high) == pytest.approx(accuracy, abs=0.02)
+
+
+def test_the_arrow_keys_read_the_values_too(browser: Any, page: Path) -> None:
+    """A chart in focus goes from value to value, and Escape ends it."""
+    opened(browser, page)
+    browser.execute_script("document.querySelector('#curves svg').focus()")
+    tip = "const t = document.getElementById('tip'); return t.hidden ? null : t.textContent"
+    texts = [text for _, _, text in marks(browser, "#curves svg")]
+    key = "document.querySelector('#curves svg').dispatchEvent(new KeyboardEvent('keydown', {key: arguments[0]}))"
+    for wanted in texts[:2]:
+        browser.execute_script(key, "ArrowRight")
+        assert browser.execute_script(tip) == wanted
+    browser.execute_script(key, "Escape")
+    assert browser.execute_script(tip) is None
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_every_command_can_be_copied(browser: Any, page: Path, allowed: bool) -> None:
+    """Its button puts the command on the clipboard; where that is forbidden, the command is selected and copied so."""
+    opened(browser, page)
+    setting = {"permission": {"name": "clipboard-write"}, "setting": "granted"}
+    browser.execute_cdp_cmd("Browser.setPermission", setting)
+    if not allowed:
+        browser.execute_script("navigator.clipboard.writeText = () => Promise.reject(new Error('forbidden'))")
+    blocks = browser.execute_script(
+        "return [...document.querySelectorAll('.command')].map(b => [b.querySelector('pre').textContent, b])"
+    )
+    assert len(blocks) == len(browser.find_elements("css selector", "#repeat .command pre")) > 4
+    for text, block in blocks:
+        button = block.find_element("css selector", "button.copy")
+        browser.execute_script("arguments[0].scrollIntoView({behavior: 'instant', block: 'center'})", button)
+        button.click()
+        wait_until(lambda button=button: button.text == "Copied")
+        if not allowed:
+            assert browser.execute_script("return getSelection().toString()") == text
+        assert pasted(browser) == text
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 3) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def pasted(browser: Any) -> str:
+    """What the clipboard holds: pasted into a field, which is then taken away."""
+    browser.execute_script("""const f = document.createElement('textarea'); f.id = 'paste';
+        document.body.append(f); f.focus({preventScroll: true});""")
+    modifier = {"modifiers": 2, "key": "v", "code": "KeyV", "windowsVirtualKeyCode": 86, "commands": ["paste"]}
+    browser.execute_cdp_cmd("Input.dispatchKeyEvent", {"type": "keyDown", **modifier})
+    browser.execute_cdp_cmd("Input.dispatchKeyEvent", {"type": "keyUp", **modifier})
+    return browser.execute_script("const f = document.getElementById('paste'); const t = f.value; f.remove(); return t")
+
+
+CUES = """return [...document.querySelectorAll('.sideways')].filter(b => b.checkVisibility()).map(b => {
+  const w = b.querySelector('.wide');
+  const arrow = (which) => getComputedStyle(b, which).content.replace(/[^\u2039\u203a]/g, '');
+  return {hidden: w.scrollWidth - w.clientWidth, left: arrow('::before'), right: arrow('::after'), focus: w.tabIndex};
+})"""
+
+
+def test_what_scrolls_sideways_says_so(browser: Any, page: Path) -> None:
+    """On a phone each row or table that is cut off has an arrow at that edge, after scrolling at the other one."""
+    opened(browser, page, "phone")
+    browser.execute_script("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    wait_until(lambda: all(bool(box["right"]) == (box["hidden"] > 1) for box in browser.execute_script(CUES)))
+    boxes = browser.execute_script(CUES)
+    assert sum(box["hidden"] > 1 for box in boxes) >= 4  # navigation, variance table and chart, rows of pictures
+    for box in boxes:
+        assert (box["left"], box["right"]) == ("", "\u203a" if box["hidden"] > 1 else "")
+        assert (box["focus"] == 0) == (box["hidden"] > 1)
+    scroll = "document.querySelectorAll('.wide').forEach(w => { w.scrollLeft = 1e6; })"
+    browser.execute_script(scroll)
+    wait_until(lambda: all(bool(box["left"]) == (box["hidden"] > 1) for box in browser.execute_script(CUES)))
+    for box in browser.execute_script(CUES):
+        assert (box["left"], box["right"]) == ("\u2039" if box["hidden"] > 1 else "", "")
+
+
+def test_nothing_is_cut_off_without_a_cue(browser: Any, page: Path) -> None:
+    """On a phone no element but those that scroll sideways hides a part of what it holds."""
+    opened(browser, page, "phone")
+    cut = """return [...document.querySelectorAll('main *, header *')].filter(e => !(e instanceof SVGElement)
+        && e.scrollWidth > e.clientWidth + 1 && e.clientWidth && getComputedStyle(e).overflowX !== 'visible'
+        && !e.classList.contains('wide')).map(e => e.outerHTML.slice(0, 80))"""
+    assert browser.execute_script(cut) == []
 
 
 def test_several_runs_have_a_column_and_a_button_each(browser: Any, run: Path, tmp_path: Path) -> None:

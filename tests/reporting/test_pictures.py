@@ -9,7 +9,7 @@ from PIL import Image, ImageColor
 
 from airctl import draw_data
 from airctl.reporting import scene_grid, scene_tile, step_colour
-from airctl.reporting.charts import accuracy_curves
+from airctl.reporting.charts import dataset_histograms
 from airctl.reporting.dataset import dataset_picture
 from airctl.scenes import read_split, statistics
 
@@ -32,28 +32,34 @@ def test_a_grid_has_a_place_for_each_scene() -> None:
     assert picture.height - narrow.height > 2 * 20
 
 
-def test_curves_are_drawn_at_their_accuracies() -> None:
-    """The better one first, in the first colour: at 100 % its line lies above that of 50 %, in each of two panels."""
-    curves = {"half": [(0.0, 0.5), (10.0, 0.5)], "all": [(0.0, 1.0), (10.0, 1.0)]}
-    picture = accuracy_curves({"step": curves, "seconds": curves})
-    first, second = (ImageColor.getrgb(step_colour(index)) for index in range(2))
-    column = [picture.getpixel((300, y)) for y in range(picture.height)]
-    rows = [[y for y, colour in enumerate(column) if colour == wanted] for wanted in (first, second)]
-    half = picture.height // 2
-    for panel in (range(half), range(half, picture.height)):
-        assert max(y for y in rows[0] if y in panel) < min(y for y in rows[1] if y in panel)
-
-
 def test_a_data_file_is_drawn_with_its_histograms(data: Path, tmp_path: Path) -> None:
-    """Below the scenes stand the bars, and they are those of the split: a file without objects has one of them."""
+    """Above stand the scenes with their true boxes, below the histograms of the whole split, which others change."""
     drawn = np.asarray(Image.open(draw_data(data, out=tmp_path / "a.png")))
     split = read_split(data, "train")
     grid = scene_grid(
         split.images[:16] / 255, None, [b[:n] for b, n in zip(split.boxes[:16], split.counts[:16], strict=True)], None
     )
     assert np.array_equal(drawn[: grid.height, : grid.width], np.asarray(grid))
-    bars = (drawn[grid.height :] == ImageColor.getrgb("#56B4E9")).all(-1)
-    assert bars[:, :310].any(0).sum() > 3 * 60  # three counts
-    told = statistics(split) | {"counts": [120]}
-    fewer = np.asarray(dataset_picture(split.images[:16] / 255, [np.zeros((0, 4))] * 16, told))
-    assert 60 < (fewer[-160:, :300] == ImageColor.getrgb("#56B4E9")).all(-1).any(0).sum() < 150
+    assert drawn.shape[0] > grid.height + 100
+    told = statistics(split)
+    changed = dict(
+        told, counts=[many + 50 for many in told["counts"]], scenes=told["scenes"] + 50 * len(told["counts"])
+    )
+    again, other = (
+        np.asarray(dataset_picture(split.images[:16] / 255, [np.zeros((0, 4))] * 16, each)) for each in (told, changed)
+    )
+    assert np.array_equal(drawn[grid.height :], again[-(drawn.shape[0] - grid.height) :])
+    assert not np.array_equal(again, other)
+
+
+def test_the_histograms_have_a_bar_for_each_count_and_each_bin(data: Path) -> None:
+    """As high as the split's statistics say, with the share of the scenes above; a black file needs no logarithm."""
+    told = statistics(read_split(data, "train"))
+    counts, pixels = dataset_histograms(told, ["words"], 900).figure.axes[:2]
+    assert [bar.get_height() for bar in counts.patches] == told["counts"]
+    assert [bar.get_height() for bar in pixels.patches] == told["pixel_histogram"]
+    assert counts.texts[0].get_text() == f"{told['counts'][0] / told['scenes']:.0%}"
+    assert pixels.get_yscale() == "log"
+    dataset_picture(
+        np.zeros((1, 9, 9)), [np.zeros((0, 4))], told | {"pixel_histogram": [0] * 16, "counts": [], "scenes": 0}
+    )
