@@ -37,7 +37,12 @@ class ModelConfig:
     """The sizes of p(x, z) and q(z | x)."""
 
     canvas: int = _at_least(0, 0, 4096, help="side of the canvas in pixels; 0: as the data has it")
-    num_steps: int = _at_least(3, 1, 64, help="N, the most objects that can be found in a scene")
+    num_steps: int = _at_least(
+        3, 1, 64, help="most objects per scene: N steps of a recurrent network, M local maxima of a map of proposals"
+    )
+    object_size: float = _at_least(
+        0.0, 0.0, 4096, help="proposals: side of an object with its margin, in pixels; 0: as the data has it"
+    )
     glimpse: int = _at_least(28, 2, 512, help="side of the glimpse in pixels")
     what: int = _at_least(50, 1, 4096, help="size of z_what")
     glimpse_hidden: int = _at_least(400, 1, 8192, help="hidden units of the glimpse encoder and of the decoder")
@@ -50,7 +55,7 @@ class ModelConfig:
 class NetworkConfig:
     """The inference network: what proposes objects."""
 
-    kind: str = _plain("recurrent", help="inference network, by its name in airctl.model: recurrent")
+    kind: str = _plain("recurrent", help="inference network, by its name in airctl.model: recurrent, proposals")
     hidden: int = _at_least(256, 1, 8192, help="recurrent: LSTM units")
     predict_hidden: int = _at_least(200, 1, 8192, help="recurrent: hidden units between the LSTM and (z_where, z_pres)")
     embedding: str = _plain("conv", help="recurrent: what the LSTM reads, a convolutional embedding or the raw pixels")
@@ -59,6 +64,16 @@ class NetworkConfig:
     )
     present_bias: float = _plain(
         2.0, help="recurrent: logit of q(z_pres = 1) at the start: attend first, learn to stop later"
+    )
+    suppression: float = _at_least(
+        0.18, 0.0, 10.0, help="proposals: object sizes around a local maximum of the map within which it is the highest"
+    )
+    dense: int = _at_least(3, 0, 10, help="proposals: more cells, not only local maxima, when counting")
+    exploration: float = _at_least(1.0, 0.0, help="proposals: scale of the Gumbel noise on the map in training")
+    pull: float = _at_least(30.0, 0.0, help="proposals: pull towards ink at the first step")
+    explore_share: float = _at_least(0.17, 0.0, 1.0, help="proposals: share of the training until the pull is gone")
+    reading_temperature: float = _at_least(
+        10.0, 1e-3, 1e6, help="proposals: T of q(S) w(S)^(1/T), from which the count is read"
     )
 
 
@@ -83,6 +98,7 @@ class CountConfig:
         "exponential", "linear", "none", help="how start becomes probability; none: probability from the first step on"
     )
     anneal_steps: int = _at_least(300, 0, help="steps of the annealing")
+    anneal_share: float = _at_least(0.0, 0.0, 1.0, help="share of the training that it takes, instead; 0: anneal_steps")
 
 
 @dataclass(frozen=True)
@@ -127,12 +143,22 @@ class ObjectiveConfig:
     temperature_anneal_steps: int = _at_least(
         0, 0, help="steps from temperature_start to temperature, exponentially; 0: temperature throughout"
     )
+    temper: float = _at_least(30.0, 1.0, 1e6, help="marginal: temperature of the posterior at the first step")
+    temper_share: float = _at_least(0.25, 0.0, 1.0, help="marginal: share of the training until the temperature is 1")
+    map_weight: float = _at_least(30.0, 0.0, help="marginal: weight of the cross-entropy that teaches the logits")
+    paste: int = _at_least(0, 0, 1 << 16, help="scenes made by cut and paste per step, with proposals; 0: none")
+    paste_from: float = _at_least(0.25, 0.0, 1.0, help="share of the training before the first of them")
+    paste_near: float = _at_least(0.12, 0.0, 0.9, help="least distance of their two centres, in object sizes")
+    paste_tries: int = _at_least(6, 1, 64, help="pairs tried for each scene of the batch")
 
 
 @dataclass(frozen=True)
 class OptimiserConfig:
     """Adam, its learning-rate schedule and the clipping of the gradient's norm."""
 
+    muon: float = _at_least(
+        0.0, 0.0, help="learning rate of Muon for the matrices of glimpse encoder and decoder; 0: Adam for all"
+    )
     lr: float = _at_least(2e-3, 0.0, help="learning rate of the model, the highest of the schedule")
     baseline_lr: float = _at_least(1e-3, 0.0, help="learning rate of the baseline and of an estimator's own parameters")
     schedule: str = _choice("cosine", "constant", help="course of the learning rate over train.steps")
@@ -176,6 +202,17 @@ class Config:
 # The count prior starts uniform: with its price of 4.6 nats an object from the first step on, some seeds learn to
 # attend to nothing before they have learnt to draw (docs/experiments.md).
 _RECURRENT = Config()
+# Convolutional proposals, presence summed out over subsets, lessons by cut and paste. Every schedule is a share of
+# the training, so that a short one is the same recipe.
+_FAST = Config(
+    preset="fast",
+    model=ModelConfig(num_steps=6, glimpse=20, glimpse_hidden=256),
+    network=NetworkConfig(kind="proposals"),
+    count=CountConfig(anneal_share=0.17),
+    objective=ObjectiveConfig(estimator="marginal", paste=48),
+    optimiser=OptimiserConfig(lr=4e-3, warmup=20, muon=1e-2),
+    train=TrainConfig(steps=1200, validate_every=100),
+)
 _PLAIN_ADAM = OptimiserConfig(lr=1e-4, schedule="constant", warmup=0, clip=math.inf)
 
 # Eslami et al. 2016 as its authors meant it: the count prior is annealed, each decision gets the credit of what
@@ -203,9 +240,8 @@ _REPORT_2019 = Config(
     train=TrainConfig(steps=200_000, validate_every=1_000, checkpoint_every=1_000, keep_every=10_000),
 )
 
-PRESETS: Mapping[str, Config] = {config.preset: config for config in (_RECURRENT, _PAPER, _REPORT_2019)}
-DEFAULT = "recurrent"
-_PRESET_ALIASES = {"fast": "recurrent"}
+PRESETS: Mapping[str, Config] = {config.preset: config for config in (_FAST, _RECURRENT, _PAPER, _REPORT_2019)}
+DEFAULT = "fast"
 
 # Where the keys of older versions went. Both still load, and --set takes both.
 _RENAMED = {
@@ -225,7 +261,7 @@ _RENAMED = {
 
 def preset(name: str) -> Config:
     """The preset of that name; ``ConfigError`` names the nearest one otherwise."""
-    return lookup(PRESETS, "preset", _named(name))
+    return lookup(PRESETS, "preset", name)
 
 
 T = TypeVar("T")
@@ -264,7 +300,9 @@ def load(path: Path, base: Config | None = None) -> Config:
         values = tomllib.loads(read_small(path).decode("utf-8"))
     except (ValueError, RecursionError, InputFileError) as error:
         raise InputFileError(f"{path} cannot be read as a TOML config: {error}") from error
-    name = _named(values.pop("preset", base.preset if base else DEFAULT))
+    name = values.pop("preset", base.preset if base else DEFAULT)
+    if name == "fast" and _is_of_an_older_version(values):
+        name = "recurrent"  # as it is called since
     try:
         named = preset(str(name))
         if base and name != base.preset:
@@ -274,8 +312,11 @@ def load(path: Path, base: Config | None = None) -> Config:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def _named(name: Any) -> Any:
-    return _PRESET_ALIASES.get(name, name) if isinstance(name, str) else name
+def _is_of_an_older_version(values: Mapping[str, Any]) -> bool:
+    """Whether a config file has keys that have other names now."""
+    return any(
+        isinstance(values.get(s), Mapping) and k in values[s] for s, _, k in (o.partition(".") for o in _RENAMED)
+    )
 
 
 def settings(config: Config) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from airctl.commands.loaded import load, scenes_of
 from airctl.evaluation import evaluate_boxes, evaluate_counts, outcomes, shares
 from airctl.evaluation.gallery import make_gallery
 from airctl.files import write_text
-from airctl.inference import CROWDED, USUAL, find
+from airctl.inference import find
 from airctl.reporting import figures
 from airctl.reporting.tables import count_table
 from airctl.training.randomness import generator
@@ -38,9 +38,9 @@ def evaluate(
     loaded = load(run, checkpoint, device)
     path, images, true = scenes_of(loaded, data, split)
     model, log_p = loaded.model, loaded.log_p(num_steps)
-    found = find(model, images, log_p, CROWDED if crowded else USUAL)
+    found = find(model, images, log_p)
     noise = generator(seed, "evaluate", 0, loaded.device)
-    report = evaluate_counts(model, images, found.counts, found.amortised, true.counts, log_p, noise)
+    report = evaluate_counts(model, images, found.counts, found.counts, true.counts, log_p, noise)
     named = outcomes(found, true.images, true.boxes)
     result = {"run": str(run), "data": str(path), "split": split, "step": loaded.step, "seed": seed}
     result |= {"num_steps": len(log_p) - 1, "crowded": crowded, **asdict(report)}

@@ -10,7 +10,7 @@ from PIL import Image
 
 from airctl.commands.loaded import Loaded, load
 from airctl.files import atomic_path
-from airctl.inference import CROWDED, USUAL, Effort, Found, find_in_pictures
+from airctl.inference import Found, find_in_pictures
 from airctl.reporting.annotate import annotated, side_by_side
 from airctl.scenes import Fitting, Picture, read_scenes
 from airctl.scenes.own import Refuse
@@ -38,8 +38,8 @@ def infer(
     objects cut out of it, and what the model read beside what it drew. A file that cannot be read goes to ``refuse``;
     without it ``InputFileError`` is raised.
     """
-    loaded, effort = load(run, checkpoint, device), CROWDED if crowded else USUAL
-    return _infer(loaded, images, fitting or Fitting(), dataset, num_steps, effort, out, refuse)
+    loaded = load(run, checkpoint, device)
+    return _infer(loaded, images, fitting or Fitting(), dataset, num_steps, out, refuse)
 
 
 def _infer(
@@ -48,13 +48,12 @@ def _infer(
     fitting: Fitting,
     dataset: str | None,
     num_steps: int | None,
-    effort: Effort,
     out: Path | None,
     refuse: Refuse | None,
 ) -> Iterator[Found]:
     number = 0
     for pictures in _batches(read_scenes(images, dataset, refuse)):
-        for found in find_in_pictures(loaded.model, pictures, fitting, loaded.log_p(num_steps), effort):
+        for found in find_in_pictures(loaded.model, pictures, fitting, loaded.log_p(num_steps)):
             number += 1
             if out is not None:
                 _draw(found, out, number)

@@ -10,7 +10,6 @@ from airctl import scenes
 from airctl.commands.loaded import load, scenes_of
 from airctl.errors import ConfigError
 from airctl.files import atomic_path
-from airctl.inference import explanations
 from airctl.model import boxes
 from airctl.reporting.dataset import dataset_picture
 from airctl.reporting.pictures import scene_grid

@@ -65,7 +65,8 @@ def fit_to_data(config: Config, shape: tuple[int, ...]) -> Config:
         raise ConfigError(f"the scenes are {shape[2]}x{shape[1]} pixels: expected square ones")
     if config.model.canvas not in (0, shape[1]):
         raise ConfigError(f"model.canvas is {config.model.canvas}, but the scenes have {shape[1]} pixels a side")
-    return replace(config, model=replace(config.model, canvas=shape[1]))
+    size = config.model.object_size or 22.0
+    return replace(config, model=replace(config.model, canvas=shape[1], object_size=size))
 
 
 def _check_same_run(folder: RunFolder, config: Config, data: Path, resume: bool) -> None:

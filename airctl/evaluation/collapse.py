@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from airctl.config import Config
+from airctl.model import AIR, Objects
 from airctl.objectives import Terms
 
 NEVER, ALWAYS = "never attends", "always takes all steps"
@@ -34,9 +35,13 @@ class CountState:
     num_steps: int
 
     @classmethod
-    def of(cls, terms: Iterable[Terms], true_counts: Tensor) -> CountState:
-        """From the terms of chunks of the scenes whose ``true_counts`` [S] these are."""
-        chunks = [(t.log_q, t.elbo, t.log_likelihood[:, 0]) for t in terms]
+    def of(cls, model: AIR, passed: Iterable[tuple[Objects, Terms]], true_counts: Tensor) -> CountState:
+        """From passes of ``model`` over the scenes whose ``true_counts`` [S] these are."""
+        chunks = []
+        for objects, terms in passed:
+            posterior = model.network.read(terms.log_q, terms.log_w)
+            bound = model.network.bound(terms.log_q, terms.log_w)
+            chunks.append((objects.code.by_count(posterior), bound, terms.log_likelihood[:, 0]))
         log_q, elbo, empty = (torch.cat(parts) for parts in zip(*chunks, strict=True))
         q = log_q.exp().double()
         shares = torch.bincount(true_counts).double() / len(true_counts)

@@ -13,7 +13,7 @@ from airctl.evaluation.detection import unpadded
 from airctl.evaluation.failures import RIGHT
 from airctl.evaluation.samples import SPAN, first_pass, sample_prior, traverse_what
 from airctl.inference import Detections
-from airctl.model import AIR, boxes
+from airctl.model import AIR
 from airctl.results.records import choose, in_turn, png_text, scene_record
 from airctl.scenes import SceneSplit
 
@@ -48,7 +48,7 @@ def record_of(image: np.ndarray, found: Detections, index: int, true_count: int,
 def _drawn(model: AIR, split: SceneSplit, log_p: Tensor, generator: torch.Generator) -> dict[str, Any]:
     objects, terms = first_pass(model, torch.from_numpy(split.images).to(generator.device), log_p)
     counts = terms.log_q.argmax(1).tolist()
-    edges = boxes(objects.z_where, split.images.shape[-1]).cpu().numpy()
+    edges = objects.boxes.cpu().numpy()
     glimpses = [
         {
             "image": png_text(split.images[i]),

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from airctl.inference.passes import CHUNK, passes
-from airctl.model import AIR, Objects, paste
+from airctl.model import AIR, Objects
 from airctl.objectives import Terms
 
 SPAN = 3.0  # standard deviations of the prior of z_what on either side
@@ -15,14 +15,14 @@ SPAN = 3.0  # standard deviations of the prior of z_what on either side
 def sample_prior(model: AIR, per_count: int, generator: torch.Generator) -> Tensor:
     """Scenes x ~ p(x | n) of n = 1..N objects, z_where and z_what from their priors, [N, per_count, D, D]."""
     sizes = model.config.model
-    batch, steps = sizes.num_steps * per_count, sizes.num_steps
-    noise = model.noise(batch, generator)
-    z_where = model.prior.where_loc + model.prior.where_scale * noise.where
+    batch, most = sizes.num_steps * per_count, sizes.num_steps
+    noise, canvas = model.noise(batch, generator), torch.zeros(1, sizes.canvas, sizes.canvas, device=model.device)
+    there = torch.arange(most, device=model.device).repeat_interleave(per_count)[:, None] >= torch.arange(
+        most, device=model.device
+    )  # [N per_count, N] the first n objects
     with torch.no_grad():
-        drawn = model.decoder(noise.what)
-        pasted = paste(drawn.flatten(0, 1), z_where.flatten(0, 1), sizes.canvas).unflatten(0, (batch, steps))
-        canvases = pasted.cumsum(1).unflatten(0, (steps, per_count))
-    return torch.stack([canvases[n, :, n] for n in range(steps)])
+        layers = model.draw(model.poses.from_noise(noise.where, canvas), noise.what, canvas)[1]
+        return layers.sum(there.to(noise.where)).unflatten(0, (most, per_count))
 
 
 def traverse_what(model: AIR, z_what: Tensor, rows: int, columns: int) -> tuple[list[int], Tensor]:

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from airctl.inference.effort import USUAL, Effort
-from airctl.inference.refine import explanations
-from airctl.model import AIR, Objects, boxes
+from airctl.inference.passes import passes
+from airctl.inference.reading import Reading
+from airctl.model import AIR, Objects
 from airctl.objectives import Terms
 
 INK = 0.1  # a drawn pixel brighter than this is ink; chosen on validation scenes (docs/experiments.md)
@@ -22,44 +22,30 @@ INK = 0.1  # a drawn pixel brighter than this is ink; chosen on validation scene
 
 @dataclass(frozen=True)
 class Detections:
-    """What a model finds in S scenes; of the N steps the first ``counts`` are taken."""
+    """What a model finds in S scenes; of the M objects of a scene the first ``counts`` are taken."""
 
-    counts: np.ndarray  # [S] the most probable count, after the second look
-    amortised: np.ndarray  # [S] that of q(n) at the posterior means, before it
-    boxes: np.ndarray  # [S, N, 4] of the ink that each step draws, pixels
-    glimpses: np.ndarray  # [S, N, 4] edges of each step's glimpse, pixels; they may leave the canvas
-    present: np.ndarray  # [S, N] q(n >= i): that step i and all before it are taken
-    drawn: np.ndarray  # uint8 [S, D, D] the reconstruction with that count
-
-
-def ink_boxes(pasted: Tensor, threshold: float = INK) -> Tensor:
-    """The tight boxes (x0, y0, x1, y1) of the ink of images ``pasted`` [..., D, D], pixels, [..., 4]; empty: zeros."""
-    ink = pasted > threshold
-    edges = []
-    for along in (-2, -1):  # columns have ink somewhere along y, rows along x
-        line = ink.any(along).to(torch.int8)  # [..., D]
-        low = line.argmax(-1)
-        high = line.shape[-1] - line.flip(-1).argmax(-1)
-        edges.append((low, torch.where(line.any(-1), high, low)))
-    (x0, x1), (y0, y1) = edges
-    return torch.stack([x0, y0, x1, y1], -1)
+    counts: np.ndarray  # [S] the most probable count
+    boxes: np.ndarray  # [S, M, 4] of the ink that is drawn for each object, pixels
+    glimpses: np.ndarray  # [S, M, 4] edges of each object's glimpse, pixels; they may leave the canvas
+    present: np.ndarray  # [S, M] probability of each object
+    drawn: np.ndarray  # uint8 [S, H, W] the reconstruction with that count
 
 
-def detections(objects: Objects, terms: Terms, amortised: Tensor) -> Detections:
-    """What one pass finds; ``amortised`` [B] are the counts of the inference network alone."""
-    counts = terms.log_q.argmax(1)
-    drawn = objects.canvases[torch.arange(len(counts), device=counts.device), counts]
+def detections(model: AIR, objects: Objects, terms: Terms) -> Detections:
+    """What one pass finds."""
+    reading = Reading.of(model, objects, terms)
+    order = reading.order[..., None].expand(-1, -1, 4)
     return Detections(
-        counts=counts.cpu().numpy(),
-        amortised=amortised.cpu().numpy(),
-        boxes=ink_boxes(objects.pasted).cpu().numpy(),
-        glimpses=boxes(objects.z_where, objects.canvas.shape[-1]).cpu().numpy(),
-        present=terms.log_present.cumsum(1).exp().cpu().numpy(),
-        drawn=(drawn.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy(),
+        counts=reading.counts.cpu().numpy(),
+        boxes=objects.layers.ink_boxes(INK).gather(1, order).cpu().numpy(),
+        glimpses=objects.boxes.gather(1, order).cpu().numpy(),
+        present=reading.present.cpu().numpy(),
+        drawn=(reading.drawn.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy(),
     )
 
 
-def find(model: AIR, images: Tensor, log_p: Tensor, effort: Effort = USUAL) -> Detections:
-    """What the model finds in ``images`` (uint8 [S, D, D]), taking N steps for a count prior ``log_p`` [N + 1]."""
-    parts = [vars(detections(*parts)) for parts in explanations(model, images, log_p, effort)]
+def find(model: AIR, images: Tensor, log_p: Tensor) -> Detections:
+    """What the model finds in ``images`` (uint8 [S, H, W]), M objects proposed for a count prior ``log_p`` [M + 1]."""
+    noise = lambda batch: model.mean_noise(batch, len(log_p) - 1)  # noqa: E731
+    parts = [vars(detections(model, objects, terms)) for objects, terms in passes(model, images, log_p, noise)]
     return Detections(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})

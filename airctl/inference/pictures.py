@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from airctl.inference.detections import ink_boxes
-from airctl.inference.effort import Effort
-from airctl.inference.refine import explanations
+from airctl.inference.detections import INK
+from airctl.inference.passes import passes
+from airctl.inference.reading import Reading
 from airctl.model import AIR
-from airctl.model import boxes as glimpse_boxes
 from airctl.scenes import Fitted, Fitting, Picture, fit
 
 
@@ -52,26 +51,25 @@ class Found:
         return {"image": self.image, "count": self.count, "probabilities": told, "boxes": boxes}
 
 
-def find_in_pictures(
-    model: AIR, pictures: Sequence[Picture], fitting: Fitting, log_p: Tensor, effort: Effort
-) -> Iterator[Found]:
+def find_in_pictures(model: AIR, pictures: Sequence[Picture], fitting: Fitting, log_p: Tensor) -> Iterator[Found]:
     """What the model finds in each of ``pictures``, all in one pass, under the count prior ``log_p`` [N + 1]."""
     side = model.config.model.canvas
     fitted = [fit(picture, side, fitting) for picture in pictures]
-    canvases = torch.from_numpy(np.stack([f.canvas for f in fitted])).to(model.prior.where_loc.device)
-    objects, terms, _ = next(explanations(model, canvases, log_p, effort))
-    counts = terms.log_q.argmax(1)
-    drawn = objects.canvases[torch.arange(len(counts)), counts].cpu().numpy()
-    ink, glimpses = ink_boxes(objects.pasted).double().cpu(), glimpse_boxes(objects.z_where, side).double().cpu()
-    tight = torch.where((ink[..., 2:] > ink[..., :2]).all(-1, keepdim=True), ink, glimpses).numpy()
-    present, q = terms.log_present.cumsum(1).exp().tolist(), terms.log_q.exp().tolist()
+    canvases = torch.from_numpy(np.stack([f.canvas for f in fitted])).to(model.device)
+    objects, terms = next(passes(model, canvases, log_p, lambda batch: model.mean_noise(batch, len(log_p) - 1)))
+    reading = Reading.of(model, objects, terms)
+    ink, glimpses = objects.layers.ink_boxes(INK).double(), objects.boxes.double()
+    tight = torch.where((ink[..., 2:] > ink[..., :2]).all(-1, keepdim=True), ink, glimpses)
+    edges = tight.gather(1, reading.order[..., None].expand(-1, -1, 4)).cpu().numpy()
+    counts, drawn = reading.counts.tolist(), reading.drawn.cpu().numpy()
+    present, q = reading.present.tolist(), reading.log_count.exp().tolist()
     for i, (picture, place) in enumerate(zip(pictures, fitted, strict=True)):
-        count = int(counts[i])
+        count = counts[i]
         yield Found(
             image=picture.name,
             count=count,
             probabilities=tuple(q[i]),
-            boxes=_boxes(place, tight[i, :count], present[i]),
+            boxes=_boxes(place, edges[i, :count], present[i]),
             picture=picture.pixels,
             canvas=place.canvas,
             reconstruction=drawn[i],

@@ -6,10 +6,15 @@ from airctl.model.codes import Code, Unary
 from airctl.model.decoders import DECODERS
 from airctl.model.embeddings import EMBEDDINGS
 from airctl.model.encoders import ENCODERS
+from airctl.model.layers import DenseLayers, Layers
 from airctl.model.likelihoods import LIKELIHOODS, Gaussian, Likelihood
 from airctl.model.objects import Latents, Noise, Objects
+from airctl.model.poses import InPixels, Poses, Relative
 from airctl.model.posteriors import POSTERIORS, Diagonal, Posterior
 from airctl.model.priors import COUNT_PRIORS, CountPrior, Geometric, truncated_geometric
+from airctl.model.proposals import Map, Proposals
+from airctl.model.recurrent import Recurrent
+from airctl.model.subsets import Subsets
 
 __all__ = [
     "AIR",
@@ -22,14 +27,23 @@ __all__ = [
     "POSTERIORS",
     "Code",
     "CountPrior",
+    "DenseLayers",
     "Diagonal",
     "Gaussian",
     "Geometric",
+    "InPixels",
     "Latents",
+    "Layers",
     "Likelihood",
+    "Map",
     "Noise",
     "Objects",
+    "Poses",
     "Posterior",
+    "Proposals",
+    "Recurrent",
+    "Relative",
+    "Subsets",
     "Unary",
     "boxes",
     "crop",

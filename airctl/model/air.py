@@ -9,16 +9,25 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from airctl.config import Config, lookup
-from airctl.model.attention import crop, paste
 from airctl.model.decoders import DECODERS
 from airctl.model.encoders import ENCODERS
+from airctl.model.layers import Layers
 from airctl.model.likelihoods import LIKELIHOODS
 from airctl.model.objects import Noise, Objects
+from airctl.model.poses import InPixels, Poses, Relative
 from airctl.model.posteriors import POSTERIORS, Posterior, kl
-from airctl.model.priors import COUNT_PRIORS, LatentPrior
+from airctl.model.priors import COUNT_PRIORS, WhatPrior
+from airctl.model.proposals import SPREAD, TIGHT, Proposals
 from airctl.model.recurrent import Recurrent
 
-NETWORKS: dict[str, Callable[[Config, Tensor], Recurrent]] = {"recurrent": Recurrent}
+NETWORKS: dict[str, Callable[[Config, Poses], Recurrent | Proposals]] = {
+    "recurrent": Recurrent,
+    "proposals": Proposals,
+}
+POSES: dict[str, Callable[[Config], Poses]] = {
+    "recurrent": lambda config: Relative(config.prior),
+    "proposals": lambda config: InPixels(config.model.object_size, TIGHT, SPREAD),
+}
 
 
 class AIR(nn.Module):
@@ -28,14 +37,25 @@ class AIR(nn.Module):
         super().__init__()
         sizes = config.model
         self.config = config
-        self.prior = LatentPrior(config.prior, sizes.what)
+        self.poses = lookup(POSES, "network.kind", config.network.kind)(config)
+        self.prior = WhatPrior(sizes.what)
         self.count = lookup(COUNT_PRIORS, "count.kind", config.count.kind)(config)
         self.likelihood = lookup(LIKELIHOODS, "likelihood.kind", config.likelihood.kind)(config)
         self.decoder = lookup(DECODERS, "model.decoder", sizes.decoder)(config)
-        self.network = lookup(NETWORKS, "network.kind", config.network.kind)(config, self.prior.where_loc)
+        self.network = lookup(NETWORKS, "network.kind", config.network.kind)(config, self.poses)
         self.encoder = lookup(ENCODERS, "model.encoder", sizes.encoder)(config)
         posterior = lookup(POSTERIORS, "posterior.what", config.posterior.what)
         self.what: Posterior = posterior(self.encoder.size, sizes.what, 1.0)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lives."""
+        return self.prior.loc.device
+
+    @property
+    def reading_size(self) -> int:
+        """M when counting."""
+        return self.network.reading_size
 
     def noise(self, batch: int, generator: torch.Generator, objects: int | None = None) -> Noise:
         """Fresh noise for a pass over ``batch`` scenes that proposes ``objects`` each."""
@@ -43,44 +63,42 @@ class AIR(nn.Module):
         return Noise.draw(batch, objects or sizes.num_steps, sizes.what, generator)
 
     def mean_noise(self, batch: int, objects: int | None = None) -> Noise:
-        """The noise that puts z_where and z_what at their posterior means."""
-        sizes, zeros = self.config.model, self.prior.where_loc.new_zeros
-        objects = objects or sizes.num_steps
-        return Noise(zeros(batch, objects, 3), zeros(batch, objects, sizes.what))
+        """The noise that puts z_where and z_what at their posterior means; M as when counting."""
+        objects, zeros = objects or self.reading_size, self.prior.loc.new_zeros
+        return Noise(zeros(batch, objects, 3), zeros(batch, objects, self.config.model.what))
 
     def forward(self, canvas: Tensor, noise: Noise, held: bool = False) -> Objects:
-        """The objects that the network proposes for scenes ``canvas`` [B, D, D], pixels in [0, 1].
+        """The objects that the network proposes for scenes ``canvas`` [B, H, W], pixels in [0, 1].
 
         As many as ``noise`` has; noise for J B passes gives J of each scene, those of scene b in the rows b J to
         (b + 1) J - 1. With ``held`` what a network reads of a sample is a constant to it: gradients do not pass through
         the samples of z_where and z_what into the networks.
         """
         canvas, latents = self.network(canvas, noise, self, held)
-        z_what = latents.z_what.detach() if held else latents.z_what
-        drawn, pasted = self.draw(latents.z_where, z_what, canvas.shape[-1])
-        p_where, p_what = self.prior.where, self.prior.what
+        drawn, layers = self.draw(latents.z_where, latents.z_what.detach() if held else latents.z_what, canvas)
+        p_where, p_what = self.poses.prior(canvas), self.prior()
         return Objects(
             **vars(latents),
             canvas=canvas,
+            poses=self.poses,
             code=self.network.code(latents.logits.shape[1]),
             p_where=p_where,
             p_what=p_what,
             kl_where=kl(latents.q_where, p_where, latents.z_where),
             kl_what=kl(latents.q_what, p_what, latents.z_what),
             drawn=drawn,
-            pasted=pasted,
+            layers=layers,
         )
 
     def look(self, canvas: Tensor, z_where: Tensor, held: bool = False) -> tuple[Tensor, Distribution]:
-        """The glimpse x_att [B, G, G] at ``z_where`` [B, 3], and q(z_what | x_att)."""
-        glimpse = crop(canvas, z_where, self.config.model.glimpse)
+        """The glimpses x_att [B, (M,) G, G] at ``z_where`` [B, (M,) 3], and q(z_what | x_att)."""
+        glimpse = self.poses.crop(canvas, z_where, self.config.model.glimpse)
         return glimpse, self.what(self.encoder(glimpse.detach() if held else glimpse))
 
-    def draw(self, z_where: Tensor, z_what: Tensor, canvas: int) -> tuple[Tensor, Tensor]:
-        """All objects of ``z_what`` [B, M, C] drawn [B, M, G, G], and the same pasted [B, M, D, D], in one pass."""
+    def draw(self, z_where: Tensor, z_what: Tensor, canvas: Tensor) -> tuple[Tensor, Layers]:
+        """All objects of ``z_what`` [B, M, C] drawn [B, M, G, G], and pasted on canvases of the size of ``canvas``."""
         drawn = self.decoder(z_what)
-        pasted = paste(drawn.flatten(0, 1), z_where.flatten(0, 1), canvas)
-        return drawn, pasted.unflatten(0, z_where.shape[:2])
+        return drawn, self.poses.paste(drawn, z_where, canvas)
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """The generative theta, the inference network's phi without its head of z_pres, and that head.
@@ -88,7 +106,7 @@ class AIR(nn.Module):
         What a score function gets wrong reaches the model through the logits of z_pres alone. In the few parameters of
         that head it stands out; among all parameters it can drown.
         """
-        generative = (self.prior, self.count, self.likelihood, self.decoder)
+        generative = (self.poses, self.prior, self.count, self.likelihood, self.decoder)
         theta = [parameter for module in generative for parameter in module.parameters()]
         head = self.network.presence_parameters()
         apart = {*theta, *head}

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from airctl.model.layers import Layers
+
 
 class Code(ABC):
     """The codewords over M objects."""
@@ -46,11 +48,29 @@ class Code(ABC):
         """Which decisions are taken on the way to ``codewords`` [B], and which of them as 1 -> two masks [B, M]."""
 
     @abstractmethod
-    def credit(self, whole: Tensor, kl: Tensor, log_p: Tensor, log_present: Tensor) -> Tensor:
-        """``whole`` [B, M], the ELBO of a sampled codeword, less what decision i cannot change of it, [B, M].
+    def credit(
+        self, whole: Tensor, kl: Tensor, log_p: Tensor, log_present: Tensor, log_absent: Tensor, codewords: Tensor
+    ) -> Tensor:
+        """``whole`` [B, M], the ELBO of the sampled ``codewords`` [B], less what decision i cannot change, [B, M].
 
-        ``kl`` [B, K] and ``log_p`` [K] of the codewords, ``log_present`` [B, M] = log q(z_pres_i = 1).
+        ``kl`` [B, K] and ``log_p`` [K] are those of all codewords, ``log_present`` and ``log_absent`` [B, M] the log
+        probabilities of the two outcomes of each decision.
         """
+
+    @abstractmethod
+    def beyond(self, log_q: Tensor, codewords: Tensor) -> Tensor:
+        """Had the decision that ended ``codewords`` [B] come out as 1: the probabilities of what follows, [B, K]."""
+
+    @abstractmethod
+    def outcomes(self, values: Tensor, codewords: Tensor, further: Tensor) -> tuple[Tensor, Tensor]:
+        """The ``values`` [B, K] that each decision would have led to as 1 and as 0, the others as they were, [B, M].
+
+        ``further`` [B] is a draw from ``beyond``.
+        """
+
+    @abstractmethod
+    def rank(self, present: Tensor) -> Tensor:
+        """Below 1, the higher the earlier an object is named among its like; ``present`` [B, M] is its probability."""
 
     @abstractmethod
     def presence(self, decided: Tensor) -> Tensor:
@@ -65,12 +85,12 @@ class Code(ABC):
         """The sum over the objects of each codeword, [B, M] -> [B, K]."""
 
     @abstractmethod
-    def squares(self, canvas: Tensor, pasted: Tensor) -> Tensor:
-        """|x - canvas of the codeword|^2 [B, K] of scenes ``canvas`` [B, D, D], objects ``pasted`` [B, M, D, D]."""
+    def squares(self, canvas: Tensor, layers: Layers) -> Tensor:
+        """|x - canvas of the codeword|^2, [B, K], of scenes ``canvas`` [B, H, W]."""
 
     @abstractmethod
-    def canvases(self, pasted: Tensor) -> Tensor:
-        """The sum of the pasted objects of each codeword, [B, M, D, D] -> [B, K, D, D]."""
+    def canvases(self, layers: Layers) -> Tensor:
+        """The sum of the objects of each codeword, [B, K, H, W]."""
 
 
 class Unary(Code):
@@ -98,11 +118,28 @@ class Unary(Code):
         index = torch.arange(self.size, device=codewords.device)
         return index <= codewords[:, None], index < codewords[:, None]
 
-    def credit(self, whole: Tensor, kl: Tensor, log_p: Tensor, log_present: Tensor) -> Tensor:
+    def credit(
+        self, whole: Tensor, kl: Tensor, log_p: Tensor, log_present: Tensor, log_absent: Tensor, codewords: Tensor
+    ) -> Tensor:
         # Earlier steps have paid their KL; log p and log q count from decision i on, given that it was reached.
         reached = log_p.flip(0).logcumsumexp(0).flip(0)[:-1]  # [M] log p(n >= i - 1)
         paid_q = log_present.cumsum(1) - log_present  # [B, M] log q of the earlier decisions
         return whole + kl[:, :-1] - reached + paid_q
+
+    def beyond(self, log_q: Tensor, codewords: Tensor) -> Tensor:
+        # q(n | n > count); where there is nothing beyond, because the count is M, all of it is at M.
+        index = torch.arange(self.size + 1, device=codewords.device)
+        here = (index <= codewords[:, None]) & (index < self.size)
+        return log_q.detach().masked_fill(here, -torch.inf).softmax(1)
+
+    def outcomes(self, values: Tensor, codewords: Tensor, further: Tensor) -> tuple[Tensor, Tensor]:
+        present = self.decisions(codewords)[1]
+        reached = values.gather(1, codewords[:, None])
+        continued = torch.where(present, reached, values.gather(1, further[:, None]))  # [B, M]
+        return continued, values[:, :-1]  # z_i = 0 leaves i - 1 objects, and step i stands at index i - 1
+
+    def rank(self, present: Tensor) -> Tensor:
+        return torch.zeros_like(present)  # in the order of the steps
 
     def presence(self, decided: Tensor) -> Tensor:
         return decided.cumprod(1)
@@ -114,14 +151,14 @@ class Unary(Code):
     def sums(self, values: Tensor) -> Tensor:
         return F.pad(values.cumsum(1), (1, 0))
 
-    def squares(self, canvas: Tensor, pasted: Tensor) -> Tensor:
+    def squares(self, canvas: Tensor, layers: Layers) -> Tensor:
         # One object after the other is taken off the scene: a pass over its pixels for each, whatever came before.
         rest = canvas.flatten(1)
         squares = [torch.linalg.vecdot(rest, rest)]
-        for drawn in pasted.flatten(2).unbind(1):
+        for drawn in layers.dense().flatten(2).unbind(1):
             rest = rest - drawn
             squares.append(torch.linalg.vecdot(rest, rest))
         return torch.stack(squares, 1)
 
-    def canvases(self, pasted: Tensor) -> Tensor:
-        return F.pad(pasted.cumsum(1), (0, 0, 0, 0, 1, 0))
+    def canvases(self, layers: Layers) -> Tensor:
+        return F.pad(layers.dense().cumsum(1), (0, 0, 0, 0, 1, 0))

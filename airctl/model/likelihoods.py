@@ -12,6 +12,7 @@ from torch.distributions import Distribution, Normal
 
 from airctl.config import Config
 from airctl.model.codes import Code
+from airctl.model.layers import Layers
 
 
 class Likelihood(nn.Module, ABC):
@@ -26,12 +27,12 @@ class Likelihood(nn.Module, ABC):
         log_prob: Tensor = self(mean).log_prob(canvas)
         return log_prob.sum((-2, -1))
 
-    def codewords(self, canvas: Tensor, pasted: Tensor, code: Code) -> Tensor:
-        """log p(x | codeword) [B, K] of scenes ``canvas`` [B, D, D], by drawing the canvas of each codeword.
+    def codewords(self, canvas: Tensor, layers: Layers, code: Code) -> Tensor:
+        """log p(x | codeword) [B, K] of scenes ``canvas`` [B, H, W], by drawing the canvas of each codeword.
 
-        ``pasted`` [B, M, D, D]. A likelihood with a cheaper way than K canvases overrides this.
+        A likelihood with a cheaper way than K canvases overrides this.
         """
-        return self.log_prob(canvas[:, None], code.canvases(pasted))
+        return self.log_prob(canvas[:, None], code.canvases(layers))
 
 
 class Gaussian(Likelihood):
@@ -55,8 +56,8 @@ class Gaussian(Likelihood):
         rest = (canvas - mean).flatten(-2)
         return self.of_squares(torch.linalg.vecdot(rest, rest), rest.shape[-1])
 
-    def codewords(self, canvas: Tensor, pasted: Tensor, code: Code) -> Tensor:
-        return self.of_squares(code.squares(canvas, pasted), canvas[0].numel())
+    def codewords(self, canvas: Tensor, layers: Layers, code: Code) -> Tensor:
+        return self.of_squares(code.squares(canvas, layers), canvas[0].numel())
 
 
 LIKELIHOODS: dict[str, Callable[[Config], Likelihood]] = {"gaussian": lambda config: Gaussian(config.likelihood.sd)}

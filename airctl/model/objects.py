@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from airctl.model.codes import Code
+from airctl.model.layers import Layers
+from airctl.model.poses import Poses
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Noise:
 
     where: Tensor  # [B, M, 3]
     what: Tensor  # [B, M, C]
+    scores: Tensor | None = None  # what a network that chooses where to look adds to its own scores; None: nothing
 
     @classmethod
     def draw(cls, batch: int, objects: int, what: int, generator: torch.Generator) -> Noise:
@@ -48,16 +51,27 @@ class Latents:
 class Objects(Latents):
     """The same, drawn and pasted, with what each object costs."""
 
-    canvas: Tensor  # [B, D, D] the scene x
+    canvas: Tensor  # [B, H, W] the scene x
+    poses: Poses  # what z_where means
     code: Code  # which sets of these objects a scene may consist of
     p_where: Distribution  # the prior p(z_where), event [3]
     p_what: Distribution  # the prior p(z_what), event [C]
     kl_where: Tensor  # [B, M] KL(q(z_where_i) || p), nats; the sampled log ratio where there is no closed form
     kl_what: Tensor  # [B, M]
     drawn: Tensor  # [B, M, G, G] y_att
-    pasted: Tensor  # [B, M, D, D] each object in its place on an empty canvas
+    layers: Layers  # each object in its place
+
+    @property
+    def pasted(self) -> Tensor:
+        """Each object on an empty canvas of its own, [B, M, H, W]."""
+        return self.layers.dense()
 
     @property
     def canvases(self) -> Tensor:
-        """The mean of p(x | codeword) for each codeword, [B, K, D, D]."""
-        return self.code.canvases(self.pasted)
+        """The mean of p(x | codeword) for each codeword, [B, K, H, W]."""
+        return self.code.canvases(self.layers)
+
+    @property
+    def boxes(self) -> Tensor:
+        """Edges (x0, y0, x1, y1) of the glimpses in pixels, [B, M, 4]; they may leave the canvas."""
+        return self.poses.boxes(self.z_where, self.canvas)

@@ -1,4 +1,4 @@
-"""p(n), p(z_where) and p(z_what): Eslami et al. 2016, section 2; "Experiments with AIR" (2019), sections 3 and 4."""
+"""p(n) and p(z_what): Eslami et al. 2016, section 2; "Experiments with AIR" (2019), sections 3 and 4."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Independent
 
-from airctl.config import Config, CountConfig, PriorConfig
+from airctl.config import Config, CountConfig
 from airctl.model.posteriors import normal
 
 
@@ -32,22 +32,24 @@ class Geometric(CountPrior):
     0.01 costs 4.6 nats an object, 1 is uniform.
     """
 
-    def __init__(self, settings: CountConfig) -> None:
+    def __init__(self, settings: CountConfig, steps: int = 0) -> None:
+        """``steps`` of training, of which ``settings.anneal_share`` are those of the annealing if it is not 0."""
         super().__init__()
         self.settings = settings
+        self.anneal_steps = settings.anneal_share * steps if settings.anneal_share else settings.anneal_steps
 
     def forward(self, most: int, step: int | None = None) -> Tensor:
         return truncated_geometric(self.settings.probability if step is None else self.at(step), most)
 
     def settled(self, step: int) -> bool:
-        return self.settings.anneal == "none" or step >= self.settings.anneal_steps
+        return self.settings.anneal == "none" or step >= self.anneal_steps
 
     def at(self, step: int) -> float:
         """The probability of one more object at training step ``step``."""
         settings = self.settings
         if self.settled(step):
             return settings.probability
-        done = step / settings.anneal_steps
+        done = step / self.anneal_steps
         if settings.anneal == "linear":
             return settings.start + done * (settings.probability - settings.start)
         return math.exp((1 - done) * math.log(settings.start) + done * math.log(settings.probability))
@@ -58,29 +60,21 @@ def truncated_geometric(probability: float, most: int) -> Tensor:
     return torch.log_softmax(torch.arange(most + 1, dtype=torch.float64) * math.log(probability), 0)
 
 
-class LatentPrior(nn.Module):
-    """p(z_where) = N(where_loc, where_scale) and p(z_what) = N(0, 1), independent for each object."""
+class WhatPrior(nn.Module):
+    """p(z_what) = N(0, 1), independent for each object."""
 
-    def __init__(self, prior: PriorConfig, what: int) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
-        self.register_buffer("where_loc", torch.tensor(prior.where_loc), persistent=False)
-        self.register_buffer("where_scale", torch.tensor(prior.where_scale), persistent=False)
-        self.register_buffer("what_loc", torch.zeros(what), persistent=False)
-        self.register_buffer("what_scale", torch.ones(what), persistent=False)
-        self.where_loc: Tensor
-        self.where_scale: Tensor
-        self.what_loc: Tensor
-        self.what_scale: Tensor
+        self.register_buffer("loc", torch.zeros(size), persistent=False)
+        self.register_buffer("scale", torch.ones(size), persistent=False)
+        self.loc: Tensor
+        self.scale: Tensor
 
-    @property
-    def where(self) -> Independent:
-        """p(z_where), event [3]."""
-        return normal(self.where_loc, self.where_scale)
-
-    @property
-    def what(self) -> Independent:
+    def forward(self) -> Independent:
         """p(z_what), event [C]."""
-        return normal(self.what_loc, self.what_scale)
+        return normal(self.loc, self.scale)
 
 
-COUNT_PRIORS: dict[str, Callable[[Config], CountPrior]] = {"geometric": lambda config: Geometric(config.count)}
+COUNT_PRIORS: dict[str, Callable[[Config], CountPrior]] = {
+    "geometric": lambda config: Geometric(config.count, config.train.steps)
+}

@@ -19,6 +19,7 @@ from airctl.model.codes import Code, Unary
 from airctl.model.embeddings import EMBEDDINGS, Embedding
 from airctl.model.networks import Cell
 from airctl.model.objects import Latents, Noise
+from airctl.model.poses import Poses, Relative
 from airctl.model.posteriors import POSTERIORS, Posterior
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class ResidualInput(AttentionInput):
 
     def after(self, step: Step, canvas: Tensor, projected: Tensor) -> Tensor:
         with torch.no_grad():
-            drawn = self.model.draw(step.z_where[:, None], step.z_what[:, None], canvas.shape[-1])[1][:, 0]
+            drawn = self.model.draw(step.z_where[:, None], step.z_what[:, None], canvas)[1].dense()[:, 0]
             self.explained = drawn if self.explained is None else self.explained + drawn
         return self.project(canvas - self.explained)
 
@@ -81,22 +82,35 @@ ATTENTION_INPUTS: dict[str, type[AttentionInput]] = {"canvas": CanvasInput, "res
 class Recurrent(nn.Module):
     """x -> N objects, one after the other; ``code`` is the unary one."""
 
-    def __init__(self, config: Config, where_loc: Tensor) -> None:
+    def __init__(self, config: Config, poses: Poses) -> None:
         super().__init__()
+        assert isinstance(poses, Relative)
         sizes, what = config.network, config.model.what
+        self.reading_size = config.model.num_steps  # M when counting
         self.attention_input = lookup(ATTENTION_INPUTS, "network.attention_input", sizes.attention_input)
         self.embedding = lookup(EMBEDDINGS, "network.embedding", sizes.embedding)(config.model.canvas)
         # The paper's LSTM also reads the previous z_pres. Here that is always 1: a bias, which the cell has.
         self.cell = Cell(self.embedding.size, 3 + what, sizes.hidden)
         self.predict = nn.Sequential(nn.Linear(sizes.hidden, sizes.predict_hidden), nn.ReLU())
         posterior = lookup(POSTERIORS, "posterior.where", config.posterior.where)
-        self.where: Posterior = posterior(sizes.predict_hidden, 3, 0.1, where_loc, config.posterior.where_sd_max)
+        self.where: Posterior = posterior(sizes.predict_hidden, 3, 0.1, poses.where_loc, config.posterior.where_sd_max)
         self.present = nn.Linear(sizes.predict_hidden, 1)
         self.present_bias = sizes.present_bias
 
     def code(self, size: int) -> Code:
         """The code over ``size`` steps."""
         return Unary(size)
+
+    def explore(self, canvas: Tensor, generator: torch.Generator, step: int | None) -> None:
+        """Nothing: its own samples explore."""
+
+    def read(self, log_q: Tensor, log_w: Tensor) -> Tensor:
+        """The log posterior of the codewords, [B, K], by which the count is read: q itself."""
+        return log_q
+
+    def bound(self, log_q: Tensor, log_w: Tensor) -> Tensor:
+        """The bound of log p(x), nats per scene, that training climbs, [B]: the ELBO with the codewords summed out."""
+        return (log_q.exp() * (log_w - log_q)).sum(1)
 
     def presence_parameters(self) -> list[nn.Parameter]:
         """Those that only the logits of z_pres go through."""

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from airctl.config import Config, lookup
 from airctl.objectives.baselines import Baseline, MovingAverage, NeuralBaseline, NoBaseline
 from airctl.objectives.concrete import Concrete, Temperature
+from airctl.objectives.cut_and_paste import CutAndPaste
 from airctl.objectives.defensive import Defensive, Share
 from airctl.objectives.exact import Exact
+from airctl.objectives.marginal import Marginal
 from airctl.objectives.measure_valued import MeasureValued
 from airctl.objectives.nvil import NVIL
 from airctl.objectives.rebar import Rebar
@@ -28,8 +30,14 @@ def _temperature(config: Config) -> Temperature:
     return Temperature(settings.temperature_start, settings.temperature, settings.temperature_anneal_steps)
 
 
+def _tempering(config: Config) -> Temperature:
+    settings = config.objective
+    return Temperature(settings.temper, 1.0, round(settings.temper_share * config.train.steps))
+
+
 ESTIMATORS: Mapping[str, Callable[[Config], Estimator]] = {
     "exact": lambda config: Exact(),
+    "marginal": lambda config: Marginal(_tempering(config), config.objective.map_weight),
     "defensive": lambda config: Defensive(Share(config.objective.share, config.train.steps)),
     "backprop": lambda config: ScoreFunction(no_signal, NoBaseline()),
     "score-function": lambda config: ScoreFunction(per_step_signal, NoBaseline()),
@@ -63,9 +71,11 @@ __all__ = [
     "VIMCO",
     "Baseline",
     "Concrete",
+    "CutAndPaste",
     "Defensive",
     "Estimator",
     "Exact",
+    "Marginal",
     "MeasureValued",
     "MovingAverage",
     "NeuralBaseline",

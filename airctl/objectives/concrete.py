@@ -62,6 +62,6 @@ def logistic(like: Tensor, generator: torch.Generator) -> Tensor:
 
 def relaxed_terms(objects: Objects, terms: Terms, presence: Tensor) -> Tensor:
     """log p(x | sum_i m_i y_i) - sum_i m_i kl_i for ``presence`` m [B, N] in [0, 1] -> [B], nats."""
-    mean = (presence[:, None] @ objects.pasted.flatten(2)).unflatten(2, objects.canvas.shape[1:])[:, 0]
+    mean = objects.layers.sum(presence)
     kl = objects.kl_where + objects.kl_what
     return terms.likelihood.log_prob(objects.canvas, mean) - (presence * kl).sum(1)

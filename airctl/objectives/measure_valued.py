@@ -27,7 +27,7 @@ class MeasureValued(Estimator):
 
     def __call__(self, objects: Objects, terms: Terms, generator: torch.Generator) -> Surrogate:
         codewords = sample_codewords(terms, generator)
-        q = beyond(terms, codewords)
+        q = terms.code.beyond(terms.log_q, codewords)
         return self.given(objects, terms, codewords, torch.multinomial(q, 1, generator=generator)[:, 0])
 
     def given(self, objects: Objects, terms: Terms, codewords: Tensor, further: Tensor) -> Surrogate:
@@ -41,23 +41,14 @@ class MeasureValued(Estimator):
         q = terms.log_q.detach().exp()
         every = [torch.full_like(q[:, 0], n, dtype=torch.long) for n in index]
         for n in index:
-            onward = q[:, n, None] * beyond(terms, every[n])  # [B, N + 1] of both draws together
+            onward = q[:, n, None] * terms.code.beyond(terms.log_q, every[n])  # [B, N + 1] of both draws together
             for m in index:
                 loss = loss + (onward[:, m] * self._each(objects, terms, every[n], every[m])).mean()
         return Surrogate(loss, loss.new_zeros(()), terms.elbo.detach())
 
     def _each(self, objects: Objects, terms: Terms, codewords: Tensor, further: Tensor) -> Tensor:
         """The loss of each scene, [B]."""
-        drawn, present = terms.code.decisions(codewords)
-        f = terms.bracket.detach()
-        continued = torch.where(present, at(f, codewords)[:, None], at(f, further)[:, None])  # [B, N]
-        stopped = f[:, :-1]  # z_i = 0 leaves i - 1 objects, and step i stands at index i - 1
+        drawn = terms.code.decisions(codewords)[0]
+        continued, stopped = terms.code.outcomes(terms.bracket.detach(), codewords, further)  # [B, M]
         score = (drawn * (continued - stopped) * terms.log_present.exp()).sum(1)
         return -(at(terms.log_likelihood - terms.kl, codewords) + score)
-
-
-def beyond(terms: Terms, codewords: Tensor) -> Tensor:
-    """q(n | n > counts) [B, N + 1]; where there is nothing beyond, because the count is N, all of it is at N."""
-    index = torch.arange(terms.log_q.shape[1], device=codewords.device)
-    here = (index <= codewords[:, None]) & (index < terms.log_q.shape[1] - 1)
-    return terms.log_q.detach().masked_fill(here, -torch.inf).softmax(1)

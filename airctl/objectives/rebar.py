@@ -56,7 +56,7 @@ class Rebar(Estimator):
     def slope(self, objects: Objects, terms: Terms, noise: Tensor, other: Tensor) -> Tensor:
         """The estimate of d ELBO / d logits, [B, N], differentiable in eta and the temperature while these learn."""
         kl_where, kl_what = objects.kl_where.detach(), objects.kl_what.detach()
-        objects = replace(objects, pasted=objects.pasted.detach(), kl_where=kl_where, kl_what=kl_what)
+        objects = replace(objects, layers=objects.layers.detach(), kl_where=kl_where, kl_what=kl_what)
         terms = terms.detached()
         with torch.enable_grad():
             logits = objects.logits.detach().requires_grad_()

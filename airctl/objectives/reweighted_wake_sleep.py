@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from airctl.model import Objects, paste
+from airctl.model import Objects
 from airctl.objectives.importance import ImportanceWeighted, log_posterior, log_weights
 from airctl.objectives.terms import Surrogate, Terms, at
 
@@ -30,14 +30,15 @@ class ReweightedWakeSleep(ImportanceWeighted):
         log_w = at(log_weights(objects, terms), codewords).detach().unflatten(0, (-1, self.copies))
         weights = log_w.softmax(1).flatten()
         fixed = held(objects)
-        decoder = at(terms.likelihood.codewords(fixed.canvas, fixed.pasted, fixed.code), codewords)
+        decoder = at(terms.likelihood.codewords(fixed.canvas, fixed.layers, fixed.code), codewords)
         posterior = at(terms.log_q + fixed.code.sums(log_posterior(fixed)), codewords)
         loss = -(weights * (decoder + posterior)).sum() / len(log_w)
         return Surrogate(loss, loss.new_zeros(()), terms.elbo.detach())
 
 
 def held(objects: Objects) -> Objects:
-    """The same roll-out, with its samples as constants: a likelihood then teaches the decoder alone."""
+    """The same objects, with their samples as constants: a likelihood then teaches the decoder alone."""
     z_where, z_what = objects.z_where.detach(), objects.z_what.detach()
-    pasted = paste(objects.drawn.flatten(0, 1), z_where.flatten(0, 1), objects.canvas.shape[-1])
-    return replace(objects, z_where=z_where, z_what=z_what, pasted=pasted.unflatten(0, z_where.shape[:2]))
+    return replace(
+        objects, z_where=z_where, z_what=z_what, layers=objects.poses.paste(objects.drawn, z_where, objects.canvas)
+    )

@@ -31,7 +31,7 @@ def sample_codewords(terms: Terms, generator: torch.Generator) -> Tensor:
 def per_step_signal(terms: Terms, codewords: Tensor) -> Tensor:
     """The ELBO of the sampled codeword less what of it no decision i can change, [B, M]: ``Code.credit``."""
     whole = whole_signal(terms, codewords)
-    return terms.code.credit(whole, terms.kl, terms.log_p, terms.log_present)
+    return terms.code.credit(whole, terms.kl, terms.log_p, terms.log_present, terms.log_absent, codewords)
 
 
 def whole_signal(terms: Terms, codewords: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ whose gradient is (an estimate of) minus the gradient of the mean ELBO of the ba
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -60,6 +60,11 @@ class Terms:
         return (self.log_q.exp() * self.bracket).sum(1)
 
     @cached_property
+    def log_w(self) -> Tensor:
+        """log p(x, k) less the KL of its objects, [B, K]: the weights of the exact posterior over the codewords."""
+        return self.log_likelihood - self.kl + self.log_p
+
+    @cached_property
     def log_count(self) -> Tensor:
         """log q(n | x, z_where, z_what) for n = 0..M, [B, M + 1]."""
         return self.code.by_count(self.log_q)
@@ -98,9 +103,17 @@ class Estimator(Protocol):
         return None
 
 
-def observe(model: AIR, canvas: Tensor, estimator: Estimator, generator: torch.Generator) -> Objects:
-    """The objects of scenes ``canvas`` [B, D, D] as ``estimator`` needs them: so many passes, with gradients or not."""
+def observe(
+    model: AIR, canvas: Tensor, estimator: Estimator, generator: torch.Generator, step: int | None = None
+) -> Objects:
+    """The objects of scenes ``canvas`` [B, D, D] as ``estimator`` needs them: so many passes, with gradients or not.
+
+    At training step ``step`` a network that chooses where to look explores as that step asks for.
+    """
     noise = model.noise(len(canvas) * estimator.copies, generator)
+    if step is not None:
+        repeated = canvas.repeat_interleave(estimator.copies, 0) if estimator.copies > 1 else canvas
+        noise = replace(noise, scores=model.network.explore(repeated, generator, step))
     objects: Objects = model(canvas, noise, held=not estimator.reparameterised)
     return objects
 
@@ -109,7 +122,7 @@ def terms_of(objects: Objects, log_count: Tensor, likelihood: Likelihood) -> Ter
     """The terms of ``objects`` under the count prior ``log_count`` = log p(n) [M + 1]."""
     code = objects.code
     kl = code.sums(objects.kl_where + objects.kl_what)
-    log_likelihood = likelihood.codewords(objects.canvas, objects.pasted, code)
+    log_likelihood = likelihood.codewords(objects.canvas, objects.layers, code)
     return Terms.of(code, log_likelihood, kl, objects.logits, code.log_p(log_count), likelihood)
 
 

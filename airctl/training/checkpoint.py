@@ -12,7 +12,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,11 @@ from airctl.files import is_regular, make_folder, put, read_small, sha256_of, st
 
 TENSORS = ("model.safetensors", "optimizer.safetensors")
 FILES = (*TENSORS, "state.json")
+Optimizers = Sequence[torch.optim.Optimizer]
 _SMALL = 1 << 20  # no JSON of a checkpoint is larger, nor what a safetensors file holds beside its numbers
 
 
-def save(
-    folder: Path, step: int, modules: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Any]
-) -> Path:
+def save(folder: Path, step: int, modules: nn.Module, optimizers: Optimizers, state: Mapping[str, Any]) -> Path:
     """Write checkpoint ``folder/step_XXXXXXXX`` whole or not at all, and return its path.
 
     One of the same step that is there is never touched before the new one is on the disk: if it holds the same bytes it
@@ -42,7 +41,7 @@ def save(
     part = _part(final)
     contents = {
         TENSORS[0]: tensors_as_bytes(_tensors(modules)),
-        TENSORS[1]: tensors_as_bytes(_optimizer_tensors(modules, optimizer)),
+        TENSORS[1]: tensors_as_bytes(_optimizer_tensors(modules, optimizers)),
         "state.json": _dumps({"step": step, **state}).encode(),
     }
     files = {name: {"bytes": len(b), "sha256": hashlib.sha256(b).hexdigest()} for name, b in contents.items()}
@@ -63,8 +62,8 @@ def save(
     return final
 
 
-def load(checkpoint: Path, modules: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> dict[str, Any]:
-    """Check ``checkpoint`` against its manifest, put it into ``modules`` (and ``optimizer``) and return its state.
+def load(checkpoint: Path, modules: nn.Module, optimizers: Optimizers = ()) -> dict[str, Any]:
+    """Check ``checkpoint`` against its manifest, put it into ``modules`` (and ``optimizers``) and return its state.
 
     Raises ``InputFileError`` for anything missing, changed or of another shape; then nothing has been loaded.
     """
@@ -74,10 +73,10 @@ def load(checkpoint: Path, modules: nn.Module, optimizer: torch.optim.Optimizer 
         raise InputFileError(f"{checkpoint / 'state.json'} is not of the step that the folder's name says")
     wanted = _tensors(modules)
     weights = _read_tensors(checkpoint / TENSORS[0], sum(t.nbytes for t in wanted.values()), lambda stored: wanted)
-    if optimizer is not None:
-        _load_optimizer(modules, optimizer, checkpoint / TENSORS[1], fresh=state["step"] == 0)
+    if optimizers:
+        _load_optimizers(modules, optimizers, checkpoint / TENSORS[1], fresh=state["step"] == 0)
     with torch.no_grad():
-        for name, tensor in _tensors(modules).items():
+        for name, tensor in modules.state_dict().items():
             tensor.copy_(weights[name])
     return state
 
@@ -207,35 +206,45 @@ def _free_name(path: Path) -> Path:
 
 
 def _tensors(modules: nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.detach() for name, tensor in modules.state_dict().items()}
+    return {name: tensor.detach().contiguous() for name, tensor in modules.state_dict().items()}
 
 
-def _optimizer_tensors(modules: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def _optimizer_tensors(modules: nn.Module, optimizers: Optimizers) -> dict[str, Tensor]:
     names: dict[Tensor, str] = {parameter: name for name, parameter in modules.named_parameters()}
     return {
-        f"{names[parameter]}:{key}": value.detach()
+        f"{names[parameter]}:{key}": value.detach().contiguous()
+        for optimizer in optimizers
         for parameter, entries in optimizer.state.items()
         for key, value in entries.items()
     }
 
 
-def _load_optimizer(modules: nn.Module, optimizer: torch.optim.Optimizer, path: Path, fresh: bool) -> None:
-    """Adam's moments and step count of the parameters that have had a gradient; before the first step of none."""
+def _load_optimizers(modules: nn.Module, optimizers: Optimizers, path: Path, fresh: bool) -> None:
+    """The state of the parameters that have had a gradient: Adam's moments and step count, Muon's momentum."""
     parameters = dict(modules.named_parameters())
+    owner = {p: optimizer for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
+
+    def entries(name: str) -> dict[str, Tensor]:
+        parameter = parameters[name]
+        if isinstance(owner[parameter], torch.optim.Muon):
+            return {f"{name}:momentum_buffer": parameter}
+        moments = {f"{name}:{key}": parameter for key in ("exp_avg", "exp_avg_sq")}
+        return {f"{name}:step": torch.zeros((), dtype=torch.float32)} | moments
 
     def expected(stored: Collection[str]) -> dict[str, Tensor]:
-        taught = [] if fresh else [name for name in parameters if f"{name}:step" in stored]
+        taught = [] if fresh else [name for name in parameters if set(entries(name)) & set(stored)]
         if not fresh and not taught:
             raise InputFileError(f"{path} holds no optimiser state, which every step leaves: the checkpoint is damaged")
-        wanted = {f"{name}:step": torch.zeros((), dtype=torch.float32) for name in taught}
-        return wanted | {f"{name}:{key}": parameters[name] for name in taught for key in ("exp_avg", "exp_avg_sq")}
+        return {key: like for name in taught for key, like in entries(name).items()}
 
     tensors = _read_tensors(path, 2 * sum(p.nbytes for p in parameters.values()), expected)
-    optimizer.state.clear()
+    for optimizer in optimizers:
+        optimizer.state.clear()
     for name, tensor in tensors.items():
         parameter_name, _, key = name.rpartition(":")
         parameter = parameters[parameter_name]
-        optimizer.state[parameter][key] = tensor.to(parameter.device)
+        like = parameter if key != "step" else tensor  # in the memory format that the parameter has
+        owner[parameter].state[parameter][key] = torch.empty_like(like, device=parameter.device).copy_(tensor)
 
 
 def _read_tensors(

@@ -41,7 +41,7 @@ class Watched:
 
     def frame(self, model: AIR, log_p: Tensor, step: int) -> dict[str, Any]:
         """What the model makes of them after ``step`` steps."""
-        found = find(model, torch.from_numpy(self.images).to(model.prior.where_loc.device), log_p)
+        found = find(model, torch.from_numpy(self.images).to(model.device), log_p)
         rows = zip(self.images, self.counts, self.boxes, strict=True)
         scenes = [record_of(image, found, i, count, boxes) for i, (image, count, boxes) in enumerate(rows)]
         return {"step": step, "scenes": scenes}

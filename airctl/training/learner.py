@@ -1,4 +1,4 @@
-"""What is trained, and one step of it: the model, its estimator and one optimiser over both."""
+"""What is trained, and one step of it: the model, its estimator and the optimisers of both."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from airctl.config import Config
+from airctl.config import Config, OptimiserConfig
 from airctl.errors import NotFiniteError
 from airctl.model import AIR
-from airctl.objectives import Estimator, Surrogate, estimator, observe, terms_of
+from airctl.objectives import CutAndPaste, Estimator, Surrogate, estimator, observe, terms_of
 from airctl.training.randomness import derive, generator
 from airctl.training.schedules import learning_rate_factor
 
 
 @dataclass(frozen=True)
 class Learner:
-    """What is trained: the model, what its estimator learns, and one optimiser over both."""
+    """What is trained: the model, what its estimator learns, and the optimisers of both."""
 
     model: AIR
     estimator: Estimator
     modules: nn.ModuleDict  # all that a checkpoint holds
-    optimizer: torch.optim.Optimizer
+    optimizers: tuple[torch.optim.Optimizer, ...]
+    teacher: CutAndPaste | None = None  # lessons that the model makes for itself
 
     @classmethod
     def build(cls, config: Config, device: torch.device) -> Learner:
@@ -33,25 +34,44 @@ class Learner:
             torch.manual_seed(derive(config.train.seed, "weights"))
             model, chosen = AIR(config), estimator(config.objective.estimator, config)
         modules = nn.ModuleDict({"model": model, "estimator": chosen.modules}).to(device)
-        groups: list[dict[str, Any]] = [{"params": list(model.parameters()), "peak": config.optimiser.lr}]
-        if learnt := list(chosen.modules.parameters()):
-            groups.append({"params": learnt, "peak": config.optimiser.baseline_lr})
-        return cls(model, chosen, modules, torch.optim.Adam(groups, fused=True))
+        paste = config.objective
+        teacher = CutAndPaste(paste.paste, paste.paste_near, paste.paste_tries) if paste.paste else None
+        return cls(model, chosen, modules, optimizers_of(model, chosen.modules, config.optimiser), teacher)
+
+
+def optimizers_of(model: AIR, estimator: nn.Module, settings: OptimiserConfig) -> tuple[torch.optim.Optimizer, ...]:
+    """Adam for all, or for all but the matrices of glimpse encoder and decoder, which are then Muon's (Jordan 2024)."""
+    matrices = [p for module in (model.encoder, model.decoder) for p in module.parameters() if p.dim() == 2]
+    apart = set(matrices) if settings.muon else set()
+    groups: list[dict[str, Any]] = [{"params": [p for p in model.parameters() if p not in apart], "peak": settings.lr}]
+    if learnt := list(estimator.parameters()):
+        groups.append({"params": learnt, "peak": settings.baseline_lr})
+    adam = torch.optim.Adam(groups, fused=True)
+    if not apart:
+        return (adam,)
+    muon = torch.optim.Muon(
+        [{"params": matrices, "peak": settings.muon}], weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
+    )
+    return adam, muon
 
 
 def training_step(learner: Learner, config: Config, images: Tensor, step: int, slowdown: float = 1.0) -> Surrogate:
-    """One step of Adam on ``images`` (uint8 [B, D, D]); raises ``NotFiniteError`` before it would spoil the weights."""
+    """One step on ``images`` (uint8 [B, D, D]); raises ``NotFiniteError`` before it would spoil the weights."""
     device = images.device
-    model, optimizer = learner.model, learner.optimizer
+    model = learner.model
     factor = slowdown * learning_rate_factor(step, config.train.steps, config.optimiser)
-    for group in optimizer.param_groups:
+    for group in [group for optimizer in learner.optimizers for group in optimizer.param_groups]:
         group["lr"] = group["peak"] * factor
     noise = generator(config.train.seed, "noise", step, device)
-    objects = observe(model, images.float() / 255, learner.estimator, noise)
+    objects = observe(model, images.float() / 255, learner.estimator, noise, step)
     terms = terms_of(objects, model.count(config.model.num_steps, step), model.likelihood)
     surrogate = learner.estimator(objects, terms, generator(config.train.seed, "estimator", step, device))
-    optimizer.zero_grad(set_to_none=True)
-    (surrogate.loss + surrogate.baseline_loss).backward()
+    loss = surrogate.loss + surrogate.baseline_loss
+    if learner.teacher is not None and step >= config.objective.paste_from * config.train.steps:
+        loss = loss + learner.teacher(model, objects, terms, generator(config.train.seed, "lessons", step, device))
+    for optimizer in learner.optimizers:
+        optimizer.zero_grad(set_to_none=True)
+    loss.backward()
     for name, value in {
         "log p(x | z)": terms.log_likelihood,
         "KL of z_where": objects.kl_where,
@@ -63,7 +83,8 @@ def training_step(learner: Learner, config: Config, images: Tensor, step: int, s
     }.items():
         if not torch.isfinite(value).all():
             raise NotFiniteError(f"the {name} is not finite at step {step}")
-    optimizer.step()
+    for optimizer in learner.optimizers:
+        optimizer.step()
     return surrogate
 
 

@@ -90,7 +90,7 @@ class Session:
         self.watched = Watched.of(split, number)
         self.validation_counts = torch.from_numpy(split.counts[number:].astype(np.int64)).to(device)
         self.learner = Learner.build(config, device)
-        self.log_p = self.learner.model.count(config.model.num_steps)  # at the end of its annealing
+        self.log_p = self.learner.model.count(self.learner.model.reading_size)  # at the end of its annealing
         self.state = State()
 
     def run(self) -> TrainResult:
@@ -137,7 +137,7 @@ class Session:
         """Counts and ELBO on the scenes held out from the train split, under the prior at the annealing's end."""
         model = self.learner.model
         chunks = passes(model, self.validation, self.log_p, model.mean_noise)
-        found = CountState.of((terms for _, terms in chunks), self.validation_counts)
+        found = CountState.of(model, chunks, self.validation_counts)
         self.state.validation_accuracy = found.accuracy
         if self.state.best_accuracy is None or found.accuracy > self.state.best_accuracy:
             self.state.best_accuracy, self.state.best_step = found.accuracy, self.state.step
@@ -155,7 +155,7 @@ class Session:
     def _save(self) -> None:
         self.folder.sync_metrics()
         learner, state = self.learner, self.state
-        checkpoint.save(self.folder.checkpoints, state.step, learner.modules, learner.optimizer, asdict(state))
+        checkpoint.save(self.folder.checkpoints, state.step, learner.modules, learner.optimizers, asdict(state))
         self._tidy()
 
     def _tidy(self) -> None:
@@ -177,7 +177,7 @@ class Session:
             self._watch()
             self._save()
         else:
-            values = checkpoint.load(newest, self.learner.modules, self.learner.optimizer)
+            values = checkpoint.load(newest, self.learner.modules, self.learner.optimizers)
             self.state = _state_from(values, newest)
             self._tidy()  # the process that wrote it may have been killed before it could
             self.say(f"resumed at step {self.state.step} from {newest}")
