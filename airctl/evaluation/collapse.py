@@ -66,13 +66,13 @@ def advice(kind: str, state: CountState, config: Config) -> str:
         return (
             f"the model attends to nothing: q(n = 0) is {state.q_none:.3f}, and the ELBO of {state.elbo:.1f} that of "
             f"an empty canvas, {state.empty:.1f}; it seldom recovers: start again with objects that cost nothing at "
-            "first (--set prior.count_anneal=exponential --set prior.count_start=1.0 "
-            f"--set prior.count_anneal_steps={max(300, 2 * prior.count_anneal_steps)}), with steps switched on "
-            "(--set model.present_bias=2.0), or with another --seed"
+            "first (prior.count_anneal=exponential, prior.count_start=1.0, "
+            f"prior.count_anneal_steps={max(300, 2 * prior.count_anneal_steps)}), with steps switched on "
+            "(model.present_bias=2.0), or with another seed"
         )
     return (
-        f"the model takes all {state.num_steps} steps in every scene: mean count {state.mean_count:.2f}, counts right "
-        f"in {state.accuracy:.1%}, where the commonest count alone is {state.commonest:.1%}; objects cost too little: "
-        f"start again with a stricter count prior (--set prior.count={max(1e-30, prior.count / 100):.0e}), or with "
-        "--estimator exact"
+        f"the model takes all {state.num_steps} steps in every scene: mean count {state.mean_count:.2f}, count "
+        f"accuracy {state.accuracy:.1%}, where the commonest count alone is {state.commonest:.1%}; objects cost too "
+        f"little: start again with a stricter count prior (prior.count={max(1e-30, prior.count / 100):.0e}), or with "
+        "objective.estimator=exact"
     )

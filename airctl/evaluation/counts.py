@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from airctl.inference import rollouts
 from airctl.model import AIR
-
-
-@dataclass(frozen=True)
-class CountReport:
-    """Counts of S scenes, true against inferred."""
-
-    count_accuracy: float  # share of scenes whose most probable count, after the second look, is the true one
-    count_accuracy_amortised: float  # the same of q(n) at the posterior means, before it: the inference network alone
-    count_accuracy_sampled: float  # the same of one sample n ~ q(n), before it
-    standard_error: float  # of count_accuracy, from the number of scenes alone
-    per_count_accuracy: dict[int, float]  # by true count
-    confusion: list[list[int]]  # [true count][most probable count]
-    elbo: float  # mean, nats a scene, with the count summed out
-    scenes: int
+from airctl.results.evaluation import CountReport
 
 
 def sample_counts(model: AIR, images: Tensor, log_p: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -53,7 +53,7 @@ def variance_table(result: dict[str, Any]) -> str:
         parts += [f"{words}, {result['parameters'][group]} numbers:", _columns(BY_GROUP, rows)]
     if len(result["checkpoints"]) > 1:
         parts += ["Total variance at each step of the training:", _over_training(result["checkpoints"])]
-    if "report_2019" in result:
+    if result["report_2019"] is not None:
         parts += [_against_report(result)]
     return "\n\n".join(parts)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save as tensors_as_bytes
 from torch import Tensor, nn
@@ -79,6 +79,22 @@ def load(checkpoint: Path, modules: nn.Module, optimizer: torch.optim.Optimizer 
         for name, tensor in _tensors(modules).items():
             tensor.copy_(weights[name])
     return state
+
+
+def load_model(checkpoint: Path, model: nn.Module) -> dict[str, Any]:
+    """``load`` of the model alone: what an estimator has learnt is left where it is, whatever estimator that was."""
+    verify(checkpoint)
+    expected = _tensors(model)
+    weights = _read_some(checkpoint / TENSORS[0], {f"model.{name}": tensor for name, tensor in expected.items()})
+    with torch.no_grad():
+        for name, tensor in expected.items():
+            tensor.copy_(weights[f"model.{name}"])
+    return _read_json(checkpoint / "state.json")
+
+
+def weights_sha256(checkpoint: Path) -> str:
+    """The sha256 of the weights, as the manifest of a checkpoint that ``verify`` has passed says it."""
+    return str(_read_json(checkpoint / "manifest.json")["files"][TENSORS[0]]["sha256"])
 
 
 def verify(checkpoint: Path) -> None:
@@ -246,6 +262,26 @@ def _read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tenso
         wrong = sorted(n for n in found.keys() | wanted.keys() if found.get(n) != wanted.get(n))
         raise InputFileError(f"{path} does not fit the run's config: {wrong[0]!r} is missing or of another shape")
     return tensors
+
+
+def _read_some(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of ``expected`` from a file that may hold others."""
+    found: dict[str, Tensor] = {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            held = set(file.keys())
+            for name, tensor in expected.items():
+                if name not in held or tuple(file.get_slice(name).get_shape()) != tuple(tensor.shape):
+                    raise InputFileError(
+                        f"{path} does not fit the run's config: {name!r} is missing or of another shape"
+                    )
+                found[name] = file.get_tensor(name)
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        raise InputFileError(f"{path} cannot be read as safetensors: {error}") from error
+    wrong = [name for name, tensor in expected.items() if found[name].dtype != tensor.dtype]
+    if wrong:
+        raise InputFileError(f"{path} does not fit the run's config: {wrong[0]!r} is of another type")
+    return found
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -81,7 +81,7 @@ class RunFolder:
                     else "another process"
                 )
                 raise RunInUseError(
-                    f"{self.path} is being written by {who}: wait for it, or choose another --run"
+                    f"{self.path} is being written by {who}: wait for it, or choose another run folder"
                 ) from error
         try:
             write_text(holder, f"process {os.getpid()} on {platform.node()}\n")

@@ -21,6 +21,7 @@ from airctl.errors import InputFileError, NotFiniteError
 from airctl.evaluation.collapse import CountState, advice
 from airctl.inference import rollouts
 from airctl.model import truncated_geometric
+from airctl.results.training import TrainResult
 from airctl.training import checkpoint
 from airctl.training.board import Board
 from airctl.training.frames import Watched, due
@@ -42,17 +43,6 @@ class State:
     best_accuracy: float | None = None
     best_step: int | None = None
     retries: int = 0  # how often the loss was not finite; each halves the learning rates
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """How a call of ``train`` ended."""
-
-    run: str
-    steps: int  # steps done in all
-    seconds: float  # of this call
-    validation_accuracy: float | None
-    stopped_by: int | None = None  # the signal that stopped it
 
 
 @dataclass(frozen=True)

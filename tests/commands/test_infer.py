@@ -24,15 +24,16 @@ def undecided(finished: Path, data: Path, tmp_path_factory: pytest.TempPathFacto
     """The tiny run with a z_pres head that answers yes in half of the scenes, so that counts differ between scenes."""
     folder = shutil.copytree(finished, tmp_path_factory.mktemp("runs") / "undecided")
     loaded = library.load(folder)
-    head, images = loaded.model.present_head, read_split(data, "test").images
+    learner, images = loaded.learner, read_split(data, "test").images
+    model, head = learner.model, learner.model.present_head
     with torch.no_grad():
-        logits = loaded.model(torch.from_numpy(images) / 255, loaded.model.mean_noise(len(images))).logits[:, 0]
+        logits = model(torch.from_numpy(images) / 255, model.mean_noise(len(images))).logits[:, 0]
         centre = logits.median() - loaded.config.model.present_bias
         head.bias.copy_(1e3 * (head.bias - centre) - loaded.config.model.present_bias)
         head.weight *= 1e3
     state = json.loads((loaded.path / "state.json").read_text())
     step = state.pop("step")
-    checkpoint.save(loaded.folder.checkpoints, step, loaded.learner.modules, loaded.learner.optimizer, state)
+    checkpoint.save(loaded.folder.checkpoints, step, learner.modules, learner.optimizer, state)
     return folder
 
 

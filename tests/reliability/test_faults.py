@@ -213,7 +213,7 @@ class Reporting:
             self.report(self.run, 1)
         self.old, self.new = whole_tree(self.original), whole_tree(self.run)
         changed = {name for name in self.new if self.new[name] != self.old[name]}
-        assert {"eval.json", "variance.json", "report.html", "gallery.json"} <= changed
+        assert {"eval-test.json", "variance.json", "report.html", "gallery-test.json"} <= changed
         self.fill()
         outcome = in_fork(self.again, self.run.parent)
         assert outcome.code == 0, outcome.message

@@ -191,7 +191,7 @@ def test_training_warns_once_a_kind_and_with_advice(kind: str | None, data: Path
     train(data, tmp_path / "run", chosen, threads=1, warn=told.append)
     words = {
         NEVER: ("step 6: ", "attends to nothing", "prior.count_start"),
-        ALWAYS: ("step 6: ", "all 3 steps", "--set"),
+        ALWAYS: ("step 6: ", "all 3 steps", "prior.count="),
     }
     assert len(told) == (kind is not None)
     assert all(word in told[0] for word in words.get(kind, ()))
