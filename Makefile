@@ -40,8 +40,9 @@ lint: setup  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-docs: setup  ## docs/cli.md, from the commands themselves
+docs: setup  ## docs/cli.md and docs/json.md, from the code
 	$(BIN)/python -m airctl.cli.reference > docs/cli.md.part && mv docs/cli.md.part docs/cli.md
+	$(BIN)/python -m airctl.cli.json_reference > docs/json.md.part && mv docs/json.md.part docs/json.md
 
 bench: $(VENV)/.bench $(DATA)  ## steps per second against Pyro
 	$(BIN)/python -m benchmarks.against_pyro $(DATA) --out docs

@@ -186,8 +186,8 @@ def type_name(kind: Any) -> str:
     if origin is list or (origin is tuple and inner[-1] is Ellipsis):
         return f"list of {type_name(inner[0])}"
     if origin is tuple:
-        return f"{len(inner)} of {type_name(inner[0])}"
-    return "object" if is_dataclass(kind) else _NAMES[kind]
+        return f"{len(inner)} {type_name(inner[0])}s"
+    return "object" if is_dataclass(kind) else str(_NAMES[kind])
 
 
 def rows(kind: Any, prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
@@ -195,17 +195,24 @@ def rows(kind: Any, prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
     hints = get_type_hints(kind, include_extras=True)
     for field in fields(kind):
         hint = hints[field.name]
-        told = next((part for part in reversed(_annotations(hint)) if isinstance(part, Is)), Is(""))
-        unit = next((part.unit for part in reversed(_annotations(hint)) if isinstance(part, Is) and part.unit), "")
+        told = [part for part in _annotations(hint) if isinstance(part, Is)]
+        meaning, unit = (next((text for text in texts if text), "") for texts in zip(*map(_texts, told), strict=True))
         key = prefix + field.name
-        yield key, type_name(hint), unit, told.meaning
+        yield key, type_name(hint), unit, meaning
         inside, path = _inside(hint)
         if inside is not None:
             yield from rows(inside, f"{key}{path}.")
 
 
-def _annotations(kind: Any) -> tuple[Any, ...]:
-    return tuple(getattr(kind, "__metadata__", ()))
+def _texts(told: Is) -> tuple[str, str]:
+    return told.meaning, told.unit
+
+
+def _annotations(kind: Any) -> list[Any]:
+    """Those of the field itself, the last first, and then those of what it may be."""
+    own = list(reversed(getattr(kind, "__metadata__", ())))
+    _, origin, inner = _bare(kind)
+    return own + [part for one in inner if origin in (Union, UnionType) for part in _annotations(one)]
 
 
 def _inside(kind: Any, path: str = "") -> tuple[Any, str]:

@@ -26,7 +26,7 @@ def test_confusion_accuracy_and_counts_agree(finished: Path, data: Path, tmp_pat
     assert result.count_accuracy == pytest.approx(confusion.diagonal().sum().item() / len(counts))
     for n, accuracy in result.per_count_accuracy.items():
         assert accuracy == pytest.approx((confusion[n, n] / confusion[n].sum()).item())
-    assert f"{result['count_accuracy']:.2%}" in count_table(to_json(result))
+    assert f"{result.count_accuracy:.2%}" in count_table(to_json(result))
 
 
 def test_more_steps_than_in_training_widen_the_matrix(finished: Path, tmp_path: Path) -> None:
