@@ -114,7 +114,7 @@ def info_lines(told: dict[str, Any]) -> str:
             ("run", f"{told['path']}, {told['bytes'] / 1e6:.1f} MB"),
             ("preset", f"{told['preset']}, estimator {told['estimator']}, seed {told['seed']}"),
             ("changed", ", ".join(told["changed"]) or "nothing"),
-            ("trained", step + (", finished" if told["finished"] else "; train --resume goes on")),
+            ("trained", step + (", finished" if told["finished"] else "; resume it to go on")),
             ("validation", f"{percent['validation_accuracy']}, best {percent['best_accuracy']} at {told['best_step']}"),
             ("checkpoints", ", ".join(map(str, told["checkpoints"])) or "none"),
             ("data", f"{data['path']}{'' if told['data_exists'] else ' (gone)'}"),

@@ -90,7 +90,7 @@ def test_what_is_wrong_is_named_with_its_key(key: str, value: Any, sentence: str
 def test_what_is_no_object_is_refused(text: str, tmp_path: Path) -> None:
     """Whatever a file holds, the answer is one sentence."""
     (tmp_path / "r.json").write_text(text, encoding="utf-8", errors="surrogateescape")
-    with pytest.raises(InputFileError, match="r.json"):
+    with pytest.raises(InputFileError, match=r"r\.json"):
         read(Result, tmp_path / "r.json", "")
 
 
