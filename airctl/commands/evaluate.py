@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from airctl.results.door import read, to_json
 from airctl.results.evaluation import Evaluation
 from airctl.results.pictured import Gallery
 from airctl.training.randomness import generator
+
+_REMEDY = "delete it, or evaluate it again"
 
 
 def evaluate(
@@ -95,17 +98,23 @@ def gallery_name(name: str) -> str:
 
 def kept(run: Path | str, split: str = "test") -> Evaluation | None:
     """The evaluation of the run's own data with the usual settings, if the run's folder holds one."""
-    found = kept_files(Path(run), results.usual_name(split))
-    return found[0] if found else None
+    return next((result for _, result in _kept(Path(run), results.usual_name(split))), None)
 
 
 def kept_files(run: Path, name: str) -> tuple[Evaluation, Gallery] | None:
-    """An evaluation and its gallery, of one checkpoint, if the run's folder holds both; eval.json of older runs too."""
-    for one in (name, "eval") if name == results.usual_name("test") else (name,):
-        paths = run / f"{one}.json", run / f"{gallery_name(one)}.json"
-        if all(path.exists() for path in paths):
-            remedy = "delete it, or evaluate it again"
-            result, gallery = read(Evaluation, paths[0], remedy), read(Gallery, paths[1], remedy)
-            if result.step == gallery.step:
-                return result, gallery
+    """An evaluation and its gallery, of one checkpoint, if the run's folder holds both."""
+    for one, result in _kept(run, name):
+        path = run / f"{gallery_name(one)}.json"
+        if path.exists() and (gallery := read(Gallery, path, _REMEDY)).step == result.step:
+            return result, gallery
     return None
+
+
+def _kept(run: Path, name: str) -> Iterator[tuple[str, Evaluation]]:
+    """The evaluation of that name, and for the run's own test scenes the eval.json that an older airctl wrote."""
+    usual = results.usual_name("test")
+    for one in (name, "eval") if name == usual else (name,):
+        path = run / f"{one}.json"
+        found = read(Evaluation, path, _REMEDY) if path.exists() else None
+        if found is not None and (one == name or found.split == "test"):
+            yield one, found

@@ -22,7 +22,7 @@ from typing import Any
 
 from airctl.config import Config
 from airctl.errors import AirctlError, ConfigError, NotFiniteError
-from airctl.results.sweep import LEVELS, SweepRun
+from airctl.results.sweep import LEVELS, SweepRun, steps_to
 
 _LOOK = 0.2  # seconds between two looks for a signal
 _SAFE_PATH = "PYTHONSAFEPATH"
@@ -164,8 +164,3 @@ def _trained(job: Job) -> SweepRun:
     metrics = RunFolder(job.run).read_metrics()
     reached = {f"steps_to_{name}": steps_to(metrics, level) for name, level in LEVELS.items()}
     return job.ended("finished", accuracy=accuracy or 0.0, steps=done.steps, **reached)
-
-
-def steps_to(metrics: Sequence[dict[str, Any]], accuracy: float) -> int | None:
-    """The first validated step with at least this validation accuracy; None if there was none."""
-    return next((row["step"] for row in metrics if (row.get("validation_accuracy") or 0) >= accuracy), None)

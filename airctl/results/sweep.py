@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from airctl.results.door import Is
 from airctl.results.units import Share, Steps
@@ -47,6 +47,11 @@ class SweepResult:
     reached_98: Annotated[Share | None, Is("runs with 98 % or more")]
     reached_99: Annotated[Share | None, Is("runs with 99 % or more")]
     stopped_by: Annotated[int | None, Is("the signal that stopped it, if one did")] = None
+
+
+def steps_to(metrics: Sequence[Mapping[str, Any]], accuracy: float) -> int | None:
+    """The first validated step with at least this validation accuracy; None if there was none."""
+    return next((row["step"] for row in metrics if (row.get("validation_accuracy") or 0) >= accuracy), None)
 
 
 def over_all(runs: Sequence[SweepRun]) -> dict[str, float | None]:
