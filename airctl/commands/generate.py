@@ -14,8 +14,8 @@ from airctl.scenes.generate import say_on_stderr
 def generate(
     out: Path | str,
     spec: scenes.SceneSpec | None = None,
-    *,
     digits: str = "mnist",
+    *,
     mnist_dir: Path | str = Path("data/mnist"),
     force: bool = False,
     say: Say = say_on_stderr,

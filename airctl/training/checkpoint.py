@@ -69,9 +69,7 @@ def load(checkpoint: Path, modules: nn.Module, optimizer: torch.optim.Optimizer 
     Raises ``InputFileError`` for anything missing, changed or of another shape; then nothing has been loaded.
     """
     verify(checkpoint)
-    state = _read_json(checkpoint / "state.json")
-    if type(state.get("step")) is not int or state["step"] != step_of(checkpoint):
-        raise InputFileError(f"{checkpoint / 'state.json'} is not of the step that the folder's name says")
+    state = _read_state(checkpoint)
     weights = _read_tensors(checkpoint / TENSORS[0], _tensors(modules))
     if optimizer is not None:
         _load_optimizer(modules, optimizer, checkpoint / TENSORS[1], fresh=state["step"] == 0)
@@ -84,12 +82,12 @@ def load(checkpoint: Path, modules: nn.Module, optimizer: torch.optim.Optimizer 
 def load_model(checkpoint: Path, model: nn.Module) -> dict[str, Any]:
     """``load`` of the model alone: what an estimator has learnt is left where it is, whatever estimator that was."""
     verify(checkpoint)
-    expected = _tensors(model)
+    state, expected = _read_state(checkpoint), _tensors(model)
     weights = _read_some(checkpoint / TENSORS[0], {f"model.{name}": tensor for name, tensor in expected.items()})
     with torch.no_grad():
         for name, tensor in expected.items():
             tensor.copy_(weights[f"model.{name}"])
-    return _read_json(checkpoint / "state.json")
+    return state
 
 
 def weights_sha256(checkpoint: Path) -> str:
@@ -262,6 +260,13 @@ def _read_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tenso
         wrong = sorted(n for n in found.keys() | wanted.keys() if found.get(n) != wanted.get(n))
         raise InputFileError(f"{path} does not fit the run's config: {wrong[0]!r} is missing or of another shape")
     return tensors
+
+
+def _read_state(checkpoint: Path) -> dict[str, Any]:
+    state = _read_json(checkpoint / "state.json")
+    if type(state.get("step")) is not int or state["step"] != step_of(checkpoint):
+        raise InputFileError(f"{checkpoint / 'state.json'} is not of the step that the folder's name says")
+    return state
 
 
 def _read_some(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
