@@ -12,7 +12,6 @@ from PIL import Image, ImageDraw, ImageFont
 from airctl.files import atomic_path
 from airctl.reporting.axes import LinearAxis
 from airctl.reporting.pictures import STEP_COLOURS, scene_tile, step_colour
-from airctl.results.outcomes import words
 from airctl.results.records import choose, pixels
 
 INK, FAINT, PAPER, TRUE = "#222222", "#DDDDDD", "#FFFFFF", "#9A9A9A"
@@ -227,9 +226,7 @@ def failures(shares: Mapping[str, float], scenes: Sequence[Record]) -> Image.Ima
             stacked(tile(s["image"], s["boxes"], s["side"], s["true_boxes"]), tile(s["drawn"], s["boxes"], s["side"]))
             for s in shown
         ]
-        rows.append(
-            (f"{words(name)}\n{share:.2%} of the scenes".replace(" or ", "\nor ").replace(" on ", "\non "), tiles)
-        )
+        rows.append((f"{name}\n{share:.2%} of the scenes".replace(" or ", "\nor ").replace(" on ", "\non "), tiles))
     steps = max((s["found"] for s in scenes), default=0)
     return panel("What became of the scenes (true boxes in grey), and what was made of them", rows, steps=steps)
 
