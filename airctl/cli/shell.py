@@ -11,7 +11,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -21,8 +21,13 @@ from airctl import _version, errors
 from airctl.config import hint
 from airctl.results.door import dumps, to_json
 
+if TYPE_CHECKING:
+    WordType = click.ParamType[str]
+else:  # it takes no argument in every click that airctl runs with
+    WordType = click.ParamType
 
-class Word(click.ParamType):
+
+class Word(WordType):
     """One of a few words; a misspelled one gets a suggestion."""
 
     name = "word"

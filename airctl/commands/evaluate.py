@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from airctl.commands.loaded import Loaded, ShownScenes, Warn, load, scenes_of
 from airctl.evaluation import evaluate_boxes, evaluate_counts, outcomes, shares
@@ -52,16 +53,18 @@ def evaluate(
     found = find(model, shown.images, log_p, CROWDED if crowded else USUAL)
     noise = generator(seed, "evaluate", 0, loaded.device)
     counted = evaluate_counts(model, shown.images, found.counts, found.amortised, true.counts, log_p, noise)
-    boxes, named = evaluate_boxes(found, true.boxes), outcomes(found, true.images, true.boxes)
+    named = outcomes(found, true.images, true.boxes)
+    measured = {
+        field.name: getattr(part, field.name)
+        for part in (counted, evaluate_boxes(found, true.boxes))
+        for field in fields(part)
+    }
     result = Evaluation(
-        **{field.name: getattr(part, field.name) for part in (counted, boxes) for field in fields(part)},
+        **measured,
+        **_origin(loaded, shown),
         run=str(run),
-        data=str(shown.path),
-        data_sha256=shown.sha256,
         split=split,
-        step=loaded.step,
         checkpoint=checkpoint,
-        weights_sha256=loaded.weights_sha256,
         num_steps=len(log_p) - 1,
         crowded=crowded,
         seed=seed,
@@ -72,6 +75,16 @@ def evaluate(
         gallery = make_gallery(model, found, true, named, log_p, generator(seed, "gallery", 0, loaded.device))
         _keep(loaded, shown, result, {"step": loaded.step, **gallery})
     return result
+
+
+def _origin(loaded: Loaded, shown: ShownScenes) -> dict[str, Any]:
+    """What an evaluation was made of, by the names that it has in the result."""
+    return {
+        "data": str(shown.path),
+        "data_sha256": shown.sha256,
+        "step": loaded.step,
+        "weights_sha256": loaded.weights_sha256,
+    }
 
 
 def _keep(loaded: Loaded, shown: ShownScenes, result: Evaluation, gallery: dict[str, object]) -> None:
