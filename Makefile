@@ -43,9 +43,10 @@ lint: setup  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-docs: setup  ## docs/cli.md and docs/config.md from the code, and the site with all pages in build/site
+docs: setup  ## docs/cli.md, docs/config.md and docs/json.md from the code, and the site with all pages in build/site
 	$(BIN)/python -m airctl.cli.reference > docs/cli.md.part && mv docs/cli.md.part docs/cli.md
 	$(BIN)/python -m airctl.cli.config_reference > docs/config.md.part && mv docs/config.md.part docs/config.md
+	$(BIN)/python -m airctl.cli.json_reference > docs/json.md.part && mv docs/json.md.part docs/json.md
 	$(MAKE) site
 
 site: setup  # warnings, such as a dead link or a page outside the navigation, are errors (with --quiet they would be lost)

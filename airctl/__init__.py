@@ -9,31 +9,38 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from airctl._version import __version__
 from airctl.commands.evaluate import evaluate
+from airctl.commands.export import export
+from airctl.commands.generate import generate
 from airctl.commands.infer import infer
 from airctl.commands.info import info
 from airctl.commands.loaded import load
 from airctl.commands.preview import draw_data, draw_run
 from airctl.commands.report import report
+from airctl.commands.sweep import sweep
 from airctl.commands.train import train
 from airctl.commands.variance import measure_variance
 from airctl.config import PRESETS, Config, override, preset
 from airctl.errors import AirctlError
 from airctl.inference import Box, Found
+from airctl.results.evaluation import Evaluation
+from airctl.results.variance import VarianceReport
 from airctl.scenes import Fitting, SceneSpec
-from airctl.scenes import generate_data as generate
 
 __all__ = [
     "PRESETS",
     "AirctlError",
     "Box",
     "Config",
+    "Evaluation",
     "Fitting",
     "Found",
     "SceneSpec",
+    "VarianceReport",
     "__version__",
     "draw_data",
     "draw_run",
     "evaluate",
+    "export",
     "generate",
     "infer",
     "info",
@@ -42,5 +49,6 @@ __all__ = [
     "override",
     "preset",
     "report",
+    "sweep",
     "train",
 ]

@@ -285,10 +285,10 @@ def override(config: Config, settings: Iterable[str]) -> Config:
     """Apply ``section.key=value`` settings in their order; values are written as in TOML, bare words are strings."""
     for setting in settings:
         if len(setting) > 1000:
-            raise ConfigError(f"--set {setting[:40]}...: expected a short KEY=VALUE")
+            raise ConfigError(f"{setting[:40]}...: expected a short KEY=VALUE")
         key, equals, text = setting.partition("=")
         if not equals:
-            raise ConfigError(f"--set {setting}: expected KEY=VALUE, for instance model.hidden=512")
+            raise ConfigError(f"{setting}: expected KEY=VALUE, for instance model.hidden=512")
         section, _, name = key.strip().partition(".")
         config = _merge(config, {section: {name: _parse(text.strip())}} if name else {section: _parse(text.strip())})
     return config
@@ -297,9 +297,18 @@ def override(config: Config, settings: Iterable[str]) -> Config:
 def load(path: Path, base: Config | None = None) -> Config:
     """Read a TOML config over ``base`` (by default, over the preset that the file names)."""
     try:
-        values = tomllib.loads(read_small(path).decode("utf-8"))
-    except (ValueError, RecursionError, InputFileError) as error:
+        text = read_small(path).decode("utf-8")
+    except (ValueError, InputFileError) as error:
         raise InputFileError(f"{path} cannot be read as a TOML config: {error}") from error
+    return loads(text, str(path), base)
+
+
+def loads(text: str, where: str, base: Config | None = None) -> Config:
+    """``load`` of a TOML text that comes from ``where``."""
+    try:
+        values = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputFileError(f"{where} cannot be read as a TOML config: {error}") from error
     name = values.pop("preset", base.preset if base else DEFAULT)
     if name == "fast" and _is_of_an_older_version(values):
         name = "recurrent"  # as it is called since
@@ -309,7 +318,17 @@ def load(path: Path, base: Config | None = None) -> Config:
             raise ConfigError(f"it says preset {name!r}, but {base.preset!r} was asked for")
         return _merge(base or named, values)
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def settings(config: Config) -> dict[str, Any]:
+    """Every value of the config by its key, such as ``model.hidden``."""
+    return {
+        f"{section.name}.{entry.name}": getattr(values, entry.name)
+        for section in dataclasses.fields(config)
+        if dataclasses.is_dataclass(values := getattr(config, section.name))
+        for entry in dataclasses.fields(values)
+    }
 
 
 def _is_of_an_older_version(values: Mapping[str, Any]) -> bool:
@@ -319,29 +338,19 @@ def _is_of_an_older_version(values: Mapping[str, Any]) -> bool:
     )
 
 
-def settings(config: Config) -> dict[str, Any]:
-    """Every value of ``config`` by its key, "section.name"."""
-    return {
-        f"{section.name}.{entry.name}": getattr(values, entry.name)
-        for section in dataclasses.fields(config)
-        if dataclasses.is_dataclass(values := getattr(config, section.name))
-        for entry in dataclasses.fields(values)
-    }
-
-
 def dumps(config: Config, *, comments: bool = False) -> str:
     """The whole config as TOML; ``load`` of it gives the same config back, with ``comments`` or without.
 
     ``comments`` puts above each section what it is for and above each key what it means.
     """
-    lines = [f"preset = {_toml(config.preset)}"]
+    lines = [f"preset = {toml(config.preset)}"]
     for section in dataclasses.fields(config):
         values = getattr(config, section.name)
         if dataclasses.is_dataclass(values):
             lines += ["", *([f"# {inspect.cleandoc(values.__doc__ or '')}"] if comments else []), f"[{section.name}]"]
             for entry in dataclasses.fields(values):
                 lines += [f"# {described(entry)}"] if comments else []
-                lines.append(f"{entry.name} = {_toml(getattr(values, entry.name))}")
+                lines.append(f"{entry.name} = {toml(getattr(values, entry.name))}")
     return "\n".join(lines) + "\n"
 
 
@@ -358,11 +367,12 @@ def _parse(text: str) -> Any:
         return text
 
 
-def _toml(value: Any) -> str:
+def toml(value: Any) -> str:
+    """One value of a config as TOML writes it."""
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # escapes as TOML's basic strings do
     if isinstance(value, tuple):
-        return f"[{', '.join(_toml(v) for v in value)}]"
+        return f"[{', '.join(toml(v) for v in value)}]"
     return repr(value)  # int, and float with inf and nan, are written alike in TOML
 
 

@@ -1,13 +1,25 @@
 """What can go wrong for a user: each error is one sentence and carries the exit code of the command line.
 
 A sentence says what was read, what was expected and what to do. Programming errors stay ordinary exceptions.
+It speaks of arguments, as Python names them (``samples=2: expected at least 4``), and ``arguments`` lists those names:
+the command line writes its own options in their place.
 """
+
+from __future__ import annotations
 
 
 class AirctlError(Exception):
     """Any failure that a user can act on (exit code 1)."""
 
     exit_code = 1
+
+    def __init__(self, sentence: str, *arguments: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.arguments = arguments  # names that the sentence writes as name=value
+
+    def __reduce__(self) -> tuple[type[AirctlError], tuple[str, ...]]:
+        return type(self), (self.sentence, *self.arguments)  # a child process sends its error to its parent
 
 
 class ConfigError(AirctlError):
@@ -41,6 +53,6 @@ class StorageError(AirctlError):
 
 
 class AccuracyMissedError(AirctlError):
-    """``eval --min-accuracy`` was not reached (exit code 7)."""
+    """The accuracy that an evaluation had to reach was not reached (exit code 7)."""
 
     exit_code = 7

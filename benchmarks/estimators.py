@@ -23,8 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from airctl.commands.evaluate import evaluate
-from airctl.commands.sweep import steps_to
+from airctl.commands.evaluate import evaluate, kept
 from airctl.commands.train import train
 from airctl.commands.variance import TABLE_1
 from airctl.config import Config, override, preset
@@ -33,6 +32,7 @@ from airctl.objectives import ESTIMATORS
 from airctl.reporting import table, variance_table
 from airctl.reporting.charts import accuracy_curves
 from airctl.reporting.figures import save
+from airctl.results.sweep import steps_to
 from airctl.scenes import Glyphs, SceneSpec, SceneSplit, read_attributes, read_split, write_scenes
 from airctl.training import RunFolder
 from airctl.training.learner import Learner, training_step
@@ -135,10 +135,7 @@ def compare(data: Path, runs: Path) -> dict[str, Any]:
     for seed in SEEDS:
         for name, row in rows.items():
             run, curve = trained(small, runs, name, row["learning_rate"], seed)
-            kept = run / "eval.json"
-            if not kept.exists():
-                evaluate(run)
-            final = json.loads(kept.read_text(encoding="utf-8"))["count_accuracy"]
+            final = (kept(run) or evaluate(run)).count_accuracy
             reached = steps_to([{"step": s, "validation_accuracy": a} for s, a in curve], LEVEL)
             one = {"seed": seed, "curve": curve, "peak": max(a for _, a in curve), "final": final, "reached": reached}
             row.setdefault("runs", []).append(one)
@@ -201,11 +198,11 @@ def between(page: str, name: str, new: str, made_by: str = "make estimators") ->
 
 def variance_section(run: Path, *options: str) -> str:
     """The tables of ``airctl variance-report``, measured unless the run has them already."""
-    kept = run / "variance.json"
-    result = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else None
+    path = run / "variance.json"
+    result = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
     names = options[options.index("--estimators") + 1] if "--estimators" in options else None
     asked = list(ESTIMATORS) if names == "all" else names.split(",") if names else list(TABLE_1)
-    if not result or "report_2019" not in result or list(result["estimators"]) != asked or result["samples"] < 1000:
+    if not result or not result.get("report_2019") or list(result["estimators"]) != asked or result["samples"] < 1000:
         words = ["variance-report", str(run), "--samples", "1000", "--against-report", *options, "--json"]
         done = subprocess.run([sys.executable, "-m", "airctl", *words], stdout=subprocess.PIPE, text=True, check=True)
         result = json.loads(done.stdout)

@@ -21,9 +21,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from airctl.commands.sweep import steps_to
 from airctl.files import write_text
 from airctl.reporting import count_table, table
+from airctl.results.door import read, to_json
+from airctl.results.evaluation import Evaluation
+from airctl.results.outcomes import words
+from airctl.results.sweep import steps_to
 from airctl.training import RunFolder
 from benchmarks.estimators import variance_section
 
@@ -61,11 +64,11 @@ def trained(data: Path, run: Path, options: Sequence[str], look: Sequence[str]) 
     evaluation = shlex.join(["airctl", "eval", name, *look])
     command = f"airctl train data/{data.name} --run {name} {shlex.join(options)} && {evaluation}"
     asked = {"step": done["steps"], "split": "test", "data": str(data.resolve()), "crowded": "--crowded" in look}
-    kept = run / "eval.json"
-    if kept.exists():
-        result: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
-        if asked.items() <= ({"crowded": False} | result).items():  # an older result does not say that it is not
-            return result, command
+    for name in ("eval-test-crowded.json" if "--crowded" in look else "eval-test.json", "eval.json"):
+        if (run / name).exists():
+            result = to_json(read(Evaluation, run / name, "delete it"))
+            if asked.items() <= result.items():
+                return result, command
     return airctl("eval", str(run), *look), command
 
 
@@ -83,7 +86,7 @@ def shares(names: list[str], results: list[dict[str, Any]]) -> str:
     rows = []
     for outcome in results[0]["outcomes"]:
         values = [result["outcomes"][outcome] for result in results]
-        rows.append([outcome, *(f"{value:.2%}" for value in [*values, sum(values) / len(values)])])
+        rows.append([words(outcome), *(f"{value:.2%}" for value in [*values, sum(values) / len(values)])])
     return table(["outcome", *names, "mean"], rows)
 
 

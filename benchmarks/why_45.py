@@ -19,8 +19,7 @@ from typing import Any, cast
 
 import torch
 
-from airctl.commands.evaluate import evaluate
-from airctl.commands.sweep import steps_to
+from airctl.commands.evaluate import evaluate, kept
 from airctl.commands.train import train
 from airctl.config import Config, override, preset
 from airctl.files import write_text
@@ -29,6 +28,7 @@ from airctl.objectives.score_function import Signal, likelihood_signal, per_step
 from airctl.reporting import table
 from airctl.reporting.charts import accuracy_curves
 from airctl.reporting.figures import save
+from airctl.results.sweep import steps_to
 from airctl.training import RunFolder
 from benchmarks.estimators import LEVEL, between, halved
 from benchmarks.estimators import SETTINGS as SMALLER
@@ -102,7 +102,7 @@ def trained(data: Path, runs: Path, name: str, seed: int) -> None:
     run = folder(runs, name, seed)
     if train(data, run, config_of(variants()[name], seed), resume=True, threads=1).stopped_by is not None:
         raise KeyboardInterrupt
-    if not (run / "eval.json").exists():
+    if kept(run) is None:
         evaluate(run)
 
 
@@ -124,7 +124,8 @@ def finished(runs: Path, seeds: Sequence[int]) -> dict[str, list[dict[str, Any]]
     for name in variants():
         for seed in seeds:
             run = folder(runs, name, seed)
-            if not (run / "eval.json").exists():
+            evaluated = kept(run)
+            if evaluated is None:
                 continue
             rows = RunFolder(run).read_metrics()
             validated = [row for row in rows if row.get("validation_accuracy") is not None]
@@ -132,7 +133,7 @@ def finished(runs: Path, seeds: Sequence[int]) -> dict[str, list[dict[str, Any]]
                 {
                     "seed": seed,
                     "curve": [(row["step"], row["validation_accuracy"]) for row in validated],
-                    "final": json.loads((run / "eval.json").read_text(encoding="utf-8"))["count_accuracy_amortised"],
+                    "final": evaluated.count_accuracy_amortised,
                     "reached": steps_to(rows, LEVEL),
                 }
             )

@@ -147,7 +147,7 @@ def test_the_keys_of_older_versions_arrive_under_their_new_names(tmp_path: Path)
     assert (config.network.attention_input, config.network.present_bias) == ("residual", 1.0)
     assert (config.posterior.where_sd_max, config.likelihood.sd) == (0.5, 0.2)
     assert config.count == CountConfig("geometric", 0.001, 0.5, "linear", 7)
-    assert override(Config(), ["model.hidden=3"]).network.hidden == 3
+    assert override(Config(), ["network.hidden=3"]).network.hidden == 3
     assert load(written(tmp_path, "[model]\nhidden = 3\n[network]\nhidden = 4\n")).network.hidden == 4
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from airctl.cli.shell import CHECKPOINT, FILE, JSON, Word, airctl, echo, say
+from airctl.cli.shell import CHECKPOINT, DATA, FILE, JSON, Word, airctl, echo, say, warn
 
 
 @airctl.command("generate-data", short_help="Make Multi-MNIST scenes with known counts and boxes.")
@@ -17,10 +17,12 @@ from airctl.cli.shell import CHECKPOINT, FILE, JSON, Word, airctl, echo, say
 @click.option("--preset", type=Word("observations", "pyro"), default="observations", show_default=True)
 @click.option("--train", default=60_000, show_default=True, type=click.IntRange(0), help="Training scenes.")
 @click.option("--test", default=10_000, show_default=True, type=click.IntRange(0), help="Test scenes; 0: none.")
-@click.option("--max-digits", default=2, show_default=True, type=click.IntRange(0, 9), help="Most digits a scene.")
+@click.option("--max-digits", default=2, show_default=True, type=click.IntRange(0, 9), help="Most digits per scene.")
 @click.option("--canvas", default=50, show_default=True, type=click.IntRange(1, 4096), help="Side in pixels.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=None, help="By default the preset's own.")
-@click.option("--mnist-dir", type=FILE, default=Path("data/mnist"), show_default=True, help="Where MNIST lies or goes.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**32 - 1), default=None, help="Of the scenes; the preset's own by default."
+)
+@click.option("--mnist-dir", type=FILE, default=Path("data/mnist"), show_default=True, help="Folder for MNIST.")
 @click.option("--force", is_flag=True, help="Replace OUT.h5 once the new one is complete.")
 @JSON
 def generate_data(out: Path, digits: str, mnist_dir: Path, force: bool, as_json: bool, **settings: Any) -> None:
@@ -31,26 +33,31 @@ def generate_data(out: Path, digits: str, mnist_dir: Path, force: bool, as_json:
     airctl generate-data small.h5 --digits font --train 2000 --test 500
     """
     from airctl import scenes
+    from airctl.commands import generate
 
     spec = scenes.SceneSpec(**settings)
-    result = scenes.generate_data(
-        out, spec, digits, mnist_dir, force, say=say, progress_bar=not as_json and sys.stderr.isatty()
+    result = generate.generate(
+        out,
+        spec,
+        digits=digits,
+        mnist_dir=mnist_dir,
+        force=force,
+        say=say,
+        progress_bar=not as_json and sys.stderr.isatty(),
     )
 
-    def lines() -> str:
-        splits = [
-            f"{name}: {result[name]['scenes']} scenes, counts {result[name]['counts']}" for name in ("train", "test")
-        ]
-        return "\n".join([f"{out} from {result['digits']['source']} digits", *splits])
+    def lines(told: dict[str, Any]) -> str:
+        splits = [f"{name}: {told[name]['scenes']} scenes, counts {told[name]['counts']}" for name in ("train", "test")]
+        return "\n".join([f"{out} from {told['digits']['source']} digits", *splits])
 
     echo(result, as_json, lines)
 
 
-@airctl.command(short_help="What a data file or a run is.")
-@click.argument("source", type=FILE, metavar="DATA.h5|RUN")
+@airctl.command(short_help="What a scene file, run or exported model is.")
+@click.argument("source", type=FILE, metavar="DATA.h5|RUN|FILE.airctl")
 @JSON
 def info(source: Path, as_json: bool) -> None:
-    """Tell what a data file or a run is, and check every byte of the file.
+    """Describe a scene file, a run folder or an exported model; every byte of a file is checked.
 
     \b
     airctl info scenes.h5
@@ -59,16 +66,16 @@ def info(source: Path, as_json: bool) -> None:
     from airctl import reporting
     from airctl.commands.info import info as describe
 
-    result = describe(source)
-    echo(result, as_json, lambda: reporting.info_lines(result))
+    echo(describe(source), as_json, reporting.info_lines)
 
 
-@airctl.command(short_help="Draw a data file, or what a run finds in it.")
-@click.argument("source", type=FILE, metavar="DATA.h5|RUN")
+@airctl.command(short_help="Draw a scene file, or what a run finds in it.")
+@click.argument("source", type=FILE, metavar="DATA.h5|RUN|FILE.airctl")
 @click.option("-o", "--out", type=FILE, default=None, help="PNG to write; beside the file or in the run by default.")
-@click.option("--split", type=Word("train", "test"), default="train", show_default=True, help="Of a file.")
+@click.option("--split", type=Word("train", "test"), default="train", show_default=True, help="Of a scene file.")
+@DATA
 @CHECKPOINT
-def preview(source: Path, out: Path | None, split: str, checkpoint: str) -> None:
+def preview(source: Path, out: Path | None, split: str, data: Path | None, checkpoint: str) -> None:
     """Draw scenes: a file's with true boxes, counts and pixel values, or a run's with reconstructions and boxes.
 
     \b
@@ -79,8 +86,8 @@ def preview(source: Path, out: Path | None, split: str, checkpoint: str) -> None
     """
     from airctl.commands.preview import draw_data, draw_run
 
-    if source.is_file():
+    if source.is_file() and source.suffix != ".airctl":
         picture = draw_data(source, split=split, out=out)
     else:
-        picture = draw_run(source, checkpoint=checkpoint, out=out)
+        picture = draw_run(source, data=data, checkpoint=checkpoint, out=out, warn=warn)
     click.echo(picture)

@@ -10,16 +10,15 @@ import click
 from tqdm import tqdm
 
 from airctl import errors
-from airctl.cli.shell import CHECKPOINT, CROWDED, DEVICE, FILE, JSON, SEED, Word, airctl, echo, say, words
+from airctl.cli.shell import CHECKPOINT, DATA, DEVICE, FILE, JSON, SEED, Word, airctl, echo, say, warn, words
 
 
 @airctl.command("eval", short_help="Count accuracy and confusion matrix of a run.")
-@click.argument("run", type=FILE)
-@click.option("--data", type=FILE, default=None, help="Another scene file than the run's own.")
+@click.argument("run", type=FILE, metavar="RUN|FILE.airctl")
+@DATA
 @click.option("--split", type=Word("test", "train"), default="test", show_default=True)
 @click.option("--num-steps", type=click.IntRange(1, 64), default=None, help="Steps to take; as in training by default.")
 @click.option("--min-accuracy", type=click.FloatRange(0, 1), default=0.0, help="Exit with 7 below this accuracy.")
-@CROWDED
 @CHECKPOINT
 @SEED
 @DEVICE
@@ -34,24 +33,25 @@ def evaluate(run: Path, as_json: bool, **options: Any) -> None:
     from airctl import reporting
     from airctl.commands import evaluate as command
 
-    result = command.evaluate(run, **options)
-    echo(result, as_json, lambda: reporting.count_table(result))
-    if not result["accurate_enough"]:
+    result = command.evaluate(run, warn=warn, **options)
+    echo(result, as_json, reporting.count_table)
+    if not result.accurate_enough:
         raise errors.AccuracyMissedError(
-            f"count accuracy {result['count_accuracy']:.4f} is below the {options['min_accuracy']:.4f} asked for"
+            f"count accuracy {result.count_accuracy:.4f} is below the {options['min_accuracy']:.4f} asked for"
         )
 
 
 @airctl.command("variance-report", short_help="Variance and bias of gradient estimators.")
-@click.argument("run", type=FILE)
+@click.argument("run", type=FILE, metavar="RUN|FILE.airctl")
 @click.option("--samples", default=1000, show_default=True, type=click.IntRange(4), help="Gradients of each estimator.")
 @click.option(
-    "--estimators", default=None, metavar="A,B,C", help="all, or by default those of the report's Table 1, and exact."
+    "--estimators", default=None, metavar="A,B,C", help="all; by default those of Table 1 of Drelich 2019, and exact."
 )
-@click.option("--batch", default=64, show_default=True, type=click.IntRange(1), help="Scenes of the one batch.")
+@click.option("--batch", default=64, show_default=True, type=click.IntRange(1), help="Scenes in the one batch.")
 @click.option("--fit-steps", default=1000, show_default=True, type=click.IntRange(0), help="To fit a missing baseline.")
-@click.option("--checkpoints", default=None, metavar="A,B|all", help="Several of the training; 0: the untrained model.")
-@click.option("--against-report", is_flag=True, help="Show the figures of the report's Table 1 beside ours.")
+@click.option("--checkpoints", default=None, metavar="A,B|all", help="Several checkpoints; 0: the untrained model.")
+@click.option("--against-report", is_flag=True, help="Show Table 1 of Drelich 2019 beside our figures.")
+@DATA
 @CHECKPOINT
 @SEED
 @DEVICE
@@ -69,10 +69,11 @@ def variance_report(
     """
     from airctl import reporting
     from airctl.commands import variance
+    from airctl.commands.estimators import known_estimators
 
     names = words(estimators) or list(variance.TABLE_1)
     quiet = as_json or not sys.stderr.isatty()
-    variance.known_estimators(names)
+    known_estimators(names)
     with tqdm(total=samples, unit="roll-out", file=sys.stderr, disable=quiet, dynamic_ncols=True) as bar:
 
         def reached(step: int) -> None:
@@ -90,26 +91,48 @@ def variance_report(
 
         result = variance.measure_variance(
             run, samples=samples, estimators=names, checkpoints=words(checkpoints), fit_steps=fit_steps,
-            on_checkpoint=reached, on_fit=fitting, on_sample=sampled, **options,
+            on_checkpoint=reached, on_fit=fitting, on_sample=sampled, warn=warn, **options,
         )  # fmt: skip
-    echo(result, as_json, lambda: reporting.variance_table(result))
-    if result["stopped_by"] is not None:
-        say(f"stopped; {run / 'variance.json'} keeps what was measured")
-        sys.exit(128 + result["stopped_by"])
+    echo(result, as_json, reporting.variance_table)
+    if result.stopped_by is not None:
+        say(f"stopped; {run / 'variance.json'} keeps what was measured" if run.is_dir() else "stopped")
+        sys.exit(128 + result.stopped_by)
 
 
 @airctl.command(short_help="One HTML page of a run, or of several side by side.")
 @click.argument("runs", type=FILE, nargs=-1, required=True, metavar="RUN...")
 @click.option("-o", "--out", type=FILE, default=None, help="HTML to write; RUN/report.html by default.")
-@click.option("--data", type=FILE, default=None, help="Scenes for a run that is not evaluated yet; its own by default.")
+@click.option("--data", type=FILE, default=None, help="Scene file to evaluate on; the run's own by default.")
 @DEVICE
 def report(runs: tuple[Path, ...], **options: Any) -> None:
-    """Write all of a run into one HTML page that needs no network: numbers, curves, scenes, failures, commands.
+    """Write everything about a run into one HTML page that needs no network.
 
     \b
     airctl report runs/first
     airctl report runs/first runs/second -o compare.html
+
+    The page has numbers, curves, scenes, failures and commands. A run that is not evaluated yet is evaluated first.
     """
     from airctl.commands import report as command
 
-    click.echo(command.report(runs, **options))
+    click.echo(command.report(runs, warn=warn, **options))
+
+
+@airctl.command(short_help="A trained model as one small file.")
+@click.argument("run", type=FILE)
+@click.option("-o", "--out", type=FILE, required=True, metavar="FILE.airctl", help="File to write.")
+@click.option("--force", is_flag=True, help="Replace a file that exists.")
+@CHECKPOINT
+def export(run: Path, **options: Any) -> None:
+    """Write the model of a run to one file, without what only training needs.
+
+    \b
+    airctl export runs/first -o digits.airctl
+    airctl infer digits.airctl photo.jpg
+
+    The file holds weights, config, origin and a sha256 of it all, which is checked when it is read. eval, infer,
+    preview, variance-report and info take it in the place of a run folder.
+    """
+    from airctl.commands import export as command
+
+    click.echo(command.export(run, **options))

@@ -13,7 +13,8 @@ HEAD = """\
 # The command line
 
 Written by `make docs` from the commands themselves; a test keeps the two equal. `airctl COMMAND --help` says the same.
-`python -m airctl` is `airctl`. A result goes to stdout, the progress and all messages to stderr.
+`python -m airctl` is `airctl`. Results go to stdout, progress and messages to stderr. [json.md](json.md) explains what
+`--json` prints.
 
 """
 TAIL = """\
@@ -21,25 +22,24 @@ TAIL = """\
 
 | code | meaning |
 |---|---|
-| 0 | all went well |
-| 1 | a failure |
-| 2 | the command line or the config cannot be meant |
+| 0 | success |
+| 1 | a failure, or a sweep with unfinished runs |
+| 2 | the command line or the config is wrong |
 | 3 | an input file is missing, damaged, foreign or not to be trusted |
 | 4 | another process writes into the run folder |
-| 5 | the loss would not stay finite |
+| 5 | the loss did not stay finite |
 | 6 | the disk is full, failing or read-only |
 | 7 | `eval --min-accuracy` was not reached |
 | 130, 143 | stopped by Ctrl-C or SIGTERM, after saving |
 
-## Surroundings
+## Environment variables
 
-`NO_COLOR` takes the colour from warnings and errors. `OMP_WAIT_POLICY` is `PASSIVE` unless it is set: threads that
-wait sleep.
+`NO_COLOR` turns off the colour of warnings and errors. `OMP_WAIT_POLICY` is `PASSIVE` unless it is set: waiting threads
+sleep.
 
 ## Shell completion
 
-Commands, options and the words that an option can take are completed once the shell has read this (bash 4.4 or newer,
-zsh, fish):
+Commands, options and their choices are completed after this line (bash 4.4 or newer, zsh, fish):
 
 ```sh
 eval "$(_AIRCTL_COMPLETE=bash_source airctl)"             # in ~/.bashrc

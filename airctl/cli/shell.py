@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 import errno
 import inspect
-import json
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -19,10 +19,16 @@ from tqdm import tqdm
 
 from airctl import _version, errors
 from airctl.config import hint
+from airctl.results.door import dumps, to_json
+
+if TYPE_CHECKING:
+    WordType = click.ParamType[str]
+else:  # it takes no argument in every click that airctl runs with
+    WordType = click.ParamType
 
 
-class Word(click.ParamType):
-    """One of a few words; a misspelt one is answered with the nearest."""
+class Word(WordType):
+    """One of a few words; a misspelled one gets a suggestion."""
 
     name = "word"
 
@@ -55,14 +61,16 @@ class FileName(click.Path):
 
 FILE = FileName(path_type=Path)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
-DEVICE = click.option("--device", type=Word("auto", "cpu", "cuda"), default="auto", show_default=True)
+DEVICE = click.option(
+    "--device", type=Word("auto", "cpu", "cuda", "gpu"), default="auto", show_default=True, help="gpu is cuda."
+)
+DATA = click.option("--data", type=FILE, default=None, help="Another scene file than the run's own.")
 CHECKPOINT = click.option("--checkpoint", default="last", show_default=True, help="last, best or a step.")
-CROWDED = click.option("--crowded", is_flag=True, help="Look longer, for three or more objects that overlap.")
 SEED = click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of the noise.")
 
 
 class ExampleFirst(click.Command):
-    """A help that begins with the example of its docstring: what most people came for."""
+    """A help text that begins with the example of its docstring: what most people came for."""
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for example in self._paragraphs(examples=True):
@@ -79,10 +87,10 @@ class ExampleFirst(click.Command):
 
 
 class Commands(ExampleFirst, click.Group):
-    """Answers a misspelt command with the nearest one, and takes the aliases."""
+    """Suggests a command for a misspelled one, and takes the aliases."""
 
     command_class = ExampleFirst
-    aliases: ClassVar = {"eval-count": "eval", "variance": "variance-report"}
+    aliases: ClassVar = {"eval-count": "eval", "variance": "variance-report", "predict": "infer"}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order in which one needs them, not by the alphabet."""
@@ -116,22 +124,45 @@ def shown(text: str) -> str:
 
 
 def main() -> None:
-    """Run the command line; a user's error is one sentence and its exit code, never a traceback."""
+    """Run the command line; a user's error is one sentence and its exit code, never a traceback.
+
+    A usage error comes first, and the usage after it.
+    """
     try:
         sys.exit(airctl.main(prog_name="airctl", standalone_mode=False) or 0)
     except errors.AirctlError as error:
-        warn(str(error), "red")
+        warn(in_options(error), "red")
         sys.exit(error.exit_code)
     except click.exceptions.Abort:
         say("airctl: stopped")
         sys.exit(130)
     except click.NoSuchOption as error:
         near = difflib.get_close_matches(error.option_name, error.possibilities or [], n=1)
-        click.NoSuchOption(error.option_name, possibilities=near, ctx=error.ctx).show()
+        _show_usage_error(click.NoSuchOption(error.option_name, possibilities=near, ctx=error.ctx))
+        sys.exit(error.exit_code)
+    except click.UsageError as error:
+        _show_usage_error(error)
         sys.exit(error.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+
+
+def in_options(error: errors.AirctlError) -> str:
+    """The sentence of a library error with options in the place of the arguments that it names."""
+    sentence = str(error)
+    for name in error.arguments:
+        option = f"--{name.replace('_', '-')}"
+        sentence = re.sub(rf"(?<![\w.]){name}=True\b", option, sentence)
+        sentence = re.sub(rf"(?<![\w.]){name}=", f"{option} ", sentence)
+    return sentence
+
+
+def _show_usage_error(error: click.UsageError) -> None:
+    """What is wrong, then how it would be right."""
+    say(f"Error: {shown(error.format_message())}")
+    if error.ctx is not None:
+        say(f"\n{error.ctx.get_usage()}\nTry '{error.ctx.command_path} --help' for help.")
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -151,6 +182,6 @@ def words(text: str | None) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()] if text else []
 
 
-def echo(result: dict[str, Any], as_json: bool, text: Callable[[], str]) -> None:
-    """The result on stdout: as JSON, or as ``text`` says it."""
-    click.echo(json.dumps(result) if as_json else text())
+def echo(result: Any, as_json: bool, text: Callable[[dict[str, Any]], str]) -> None:
+    """The result on stdout: as one JSON object, or as ``text`` says it from the same values."""
+    click.echo(dumps(result) if as_json else text(to_json(result)))

@@ -12,30 +12,42 @@ import click
 from airctl import config
 from airctl.cli.progress import TrainingBar
 from airctl.cli.shell import DEVICE, FILE, JSON, Word, airctl, echo, say, warn
+from airctl.errors import AirctlError
+
+Command = Callable[..., Any]
+
+# Options that are a name for one config key.
+NAMED = {
+    "estimator": "objective.estimator",
+    "steps": "train.steps",
+    "batch": "train.batch",
+    "lr": "optimiser.lr",
+    "seed": "train.seed",
+}
+_RECIPE = (
+    click.option("--preset", type=Word(*config.PRESETS), default=None, help="fast by default."),
+    click.option("--estimator", metavar="NAME", default=None, help="Gradient estimator of the count."),
+    click.option("--steps", type=int, default=None, help="Training steps."),
+    click.option("--batch", type=int, default=None, help="Scenes per step."),
+    click.option("--lr", type=float, default=None, help="Learning rate."),
+    click.option("--config", "config_file", type=FILE, default=None, help="A TOML file over the preset."),
+    click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Such as model.hidden=512; repeatable."),
+)
+_SEED = click.option("--seed", type=int, default=None, help="Of weights, order and noise.")
 
 
-def choices(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that a config is resolved from."""
-    for option in reversed(
-        (
-            click.option("--preset", type=Word(*config.PRESETS, "fast"), default=None, help="recurrent by default."),
-            click.option("--estimator", metavar="NAME", default=None, help="Gradient estimator of the count."),
-            click.option("--steps", type=int, default=None, help="Training steps."),
-            click.option("--seed", type=int, default=None, help="Of weights, order and noise."),
-            click.option("--config", "config_file", type=FILE, default=None, help="A TOML file over the preset."),
-            click.option(
-                "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Such as model.hidden=512; repeatable."
-            ),
-        )
-    ):
+def recipe(command: Command) -> Command:
+    """The options that a config is resolved from, but for the seed."""
+    for option in reversed(_RECIPE):
         command = option(command)
     return command
 
 
 @airctl.command("config", short_help="Print the config that a training would have.")
-@choices
-def show_config(preset: str | None, config_file: Path | None, **overrides: Any) -> None:
-    """Print every choice of a run as TOML: what 'train' would do, and what its --config reads back.
+@recipe
+@_SEED
+def show_config(**choices: Any) -> None:
+    """Print every value of a config as TOML: what 'train' would use, and what its --config reads back.
 
     \b
     airctl config --preset fast
@@ -44,111 +56,109 @@ def show_config(preset: str | None, config_file: Path | None, **overrides: Any) 
 
     Preset, then file, then --set in order, then the other options; each name and value is checked.
     """
-    click.echo(config.dumps(_resolve(preset, config_file, **overrides), comments=True), nl=False)
+    click.echo(config.dumps(_resolve(choices), comments=True), nl=False)
 
 
-@airctl.command(short_help="Train a model; stop and resume it without a trace.")
-@click.argument("data", type=FILE, metavar="DATA.h5")
+@airctl.command(short_help="Train a model; stop and resume it at any time.")
+@click.argument("data", type=FILE, metavar="DATA.h5", required=False)
 @click.option("--run", type=FILE, required=True, help="Folder to write to.")
-@choices
-@click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
+@recipe
+@_SEED
+@click.option("--resume", is_flag=True, help="Go on with the run in the folder; DATA and config are the run's.")
 @click.option("--threads", type=click.IntRange(1, 1024), default=None, help="CPU threads; 2 by default.")
 @click.option("--tensorboard", is_flag=True, help="Keep the metrics in RUN/tensorboard too (airctl[tensorboard]).")
 @DEVICE
 @JSON
 def train(
-    data: Path, run: Path, preset: str | None, config_file: Path | None, resume: bool, threads: int | None,
-    device: str, tensorboard: bool, as_json: bool, **overrides: Any,
+    data: Path | None, run: Path, resume: bool, threads: int | None, device: str, tensorboard: bool, as_json: bool,
+    **choices: Any,
 ) -> None:  # fmt: skip
-    """Train a model; Ctrl-C saves, --resume goes on as if nothing had happened.
+    """Train a model. Ctrl-C saves; --resume goes on as if nothing had happened.
 
     \b
     airctl train scenes.h5 --run runs/first
-    airctl train scenes.h5 --run runs/paper --preset paper --set train.batch=32
+    airctl train --run runs/first --resume
+    airctl train scenes.h5 --run runs/paper --preset paper --batch 32
     """
-    resolved = _resolve(preset, config_file, **overrides)
+    if data is None and not resume:
+        raise click.MissingParameter(param_type="argument", param_hint="'DATA.h5'", ctx=click.get_current_context())
+    checked = _resolve(choices)  # before anything is loaded
     from airctl.commands import train as command
 
+    started = command.started_config(run) if resume else None
+    resolved = _resolve(choices, started) if started is not None else checked
     with TrainingBar(quiet=as_json) as show:
         result = command.train(
             data, run, resolved, resume=resume, device=device, threads=threads, tensorboard=tensorboard,
             command=["airctl", *sys.argv[1:]], on_progress=show, say=say, warn=warn,
         )  # fmt: skip
-    values = {
-        "run": result.run,
-        "steps": result.steps,
-        "seconds": round(result.seconds, 1),
-        "validation_accuracy": result.validation_accuracy,
-    }
-
-    def line() -> str:
-        accuracy = result.validation_accuracy
-        counted = "" if accuracy is None else f", counts right in {accuracy:.2%} of the validation scenes"
-        return f"{result.run}: {result.steps} steps{counted}"
-
-    echo(values, as_json, line)
+    echo(result, as_json, _train_line)
     if result.stopped_by is not None:
-        say("stopped and saved: the same command with --resume goes on")
+        say(f"stopped and saved: airctl train --run {run} --resume goes on")
         sys.exit(128 + result.stopped_by)
 
 
-@airctl.command(
-    short_help="Several runs of one recipe and one table.",
-    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
-)
+def _train_line(told: dict[str, Any]) -> str:
+    accuracy = told["validation_accuracy"]
+    counted = "" if accuracy is None else f", count accuracy {accuracy:.2%} on the validation scenes"
+    return f"{told['run']}: {told['steps']} steps{counted}"
+
+
+@airctl.command(short_help="Several runs of one recipe and one table.")
 @click.argument("data", type=FILE, metavar="DATA.h5")
 @click.option("--run", type=FILE, required=True, help="Folder for the runs and the table.")
 @click.option("--seeds", default="0..9", show_default=True, help="Such as 0..9 or 1,5,8.")
 @click.option("--vary", multiple=True, metavar="KEY=V1,V2", help="Config values to try, each with every seed.")
-@click.option("--jobs", type=click.IntRange(1, 1024), default=None, help="Processes at once; one a core by default.")
+@click.option("--jobs", type=click.IntRange(1, 1024), default=None, help="Processes at once; one per core by default.")
 @click.option("--split", type=Word("validation", "test"), default="validation", show_default=True)
+@recipe
+@DEVICE
 @JSON
-@click.pass_context
 def sweep(
-    ctx: click.Context, data: Path, run: Path, seeds: str, vary: tuple[str, ...], as_json: bool, **options: Any
-) -> None:
-    """Train several seeds and tell mean, worst and success rate over ALL runs; other options go to train.
+    data: Path, run: Path, seeds: str, vary: tuple[str, ...], jobs: int | None, split: str, device: str, as_json: bool,
+    **choices: Any,
+) -> None:  # fmt: skip
+    """Train several seeds, and print mean, worst and success rate over ALL runs.
 
     \b
     airctl sweep scenes.h5 --run runs/sweep --seeds 0..4
     airctl sweep scenes.h5 --run runs/lr --seeds 0..2 --vary optimiser.lr=1e-3,2e-3 --steps 1500
+
+    A run that cannot be trained counts as accuracy 0. There is no mean while a run is unfinished: the same command
+    goes on.
     """
-    _check_train_options(ctx, data, run)
+    resolved = _resolve(choices)
     from airctl import reporting
-    from airctl.commands.sweep import parse_seeds, parse_variations
-    from airctl.commands.sweep import sweep as run_sweep
+    from airctl.commands import sweep as command
 
-    result = run_sweep(
-        data, run, parse_seeds(seeds), options=ctx.args, variations=parse_variations(vary), say=say, **options
+    wanted, variations = command.parse_seeds(seeds), command.parse_variations(vary)
+    result = command.sweep(
+        data, run, resolved, wanted, variations=variations, jobs=jobs, split=split, device=device, say=say
     )
-    echo(result, as_json, lambda: reporting.sweep_table(result))
+    echo(result, as_json, reporting.sweep_table)
+    if result.stopped_by is not None:
+        say("stopped and saved: the same command goes on")
+        sys.exit(128 + result.stopped_by)
+    if result.unfinished:
+        raise AirctlError(f"{command.unfinished(result)}: the same command goes on")
 
 
-def _check_train_options(ctx: click.Context, data: Path, run: Path) -> None:
-    """What a sweep hands on to train is refused here, once, instead of by each of its runs."""
-    words = [str(data), "--run", str(run), *ctx.args]
-    try:
-        values = train.make_context("train", list(words)).params
-    except click.NoSuchOption as error:
-        known = [*ctx.command.params, *train.params]
-        options = {name for option in known if isinstance(option, click.Option) for name in option.opts}
-        raise click.NoSuchOption(error.option_name, possibilities=sorted(options), ctx=ctx) from error
-    _resolve(
-        **{name: values[name] for name in ("preset", "estimator", "steps", "seed", "settings")},
-        file=values["config_file"],
-    )
+def _resolve(choices: dict[str, Any], started: config.Config | None = None) -> config.Config:
+    """Preset, then TOML file, then --set, then the options of their own; each name and value is checked.
+
+    Without preset and file it begins with the config of the run that ``started``, if one did.
+    """
+    named, file = choices["preset"], choices["config_file"]
+    base = config.preset(named) if named else None
+    resolved = config.load(file, base) if file else base or started or config.preset(config.DEFAULT)
+    values = [f"{key}={choices[name]}" for name, key in NAMED.items() if choices.get(name) is not None]
+    resolved = config.override(resolved, [*choices["settings"], *values])
+    return _known(resolved)
 
 
-def _resolve(
-    preset: str | None, file: Path | None, estimator: str | None, steps: int | None, seed: int | None,
-    settings: tuple[str, ...],
-) -> config.Config:  # fmt: skip
-    """Preset, then TOML file, then --set, then the options of their own; checked before anything is loaded."""
-    base = config.preset(preset) if preset else None
-    resolved = config.load(file, base) if file else base or config.preset(config.DEFAULT)
-    named = {"objective.estimator": estimator, "train.steps": steps, "train.seed": seed}
-    resolved = config.override(resolved, [*settings, *(f"{k}={v}" for k, v in named.items() if v is not None)])
-    from airctl.objectives import require_known
+def _known(resolved: config.Config) -> config.Config:
+    """The config with its estimator by the name that it has here; ``ConfigError`` for an estimator there is not."""
+    from airctl.commands.estimators import known_estimators
 
-    require_known(resolved.objective.estimator)
-    return resolved
+    (name,) = known_estimators([resolved.objective.estimator])
+    return config.override(resolved, [f"objective.estimator={name}"])

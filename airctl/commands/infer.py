@@ -12,6 +12,7 @@ from airctl.commands.loaded import Loaded, load
 from airctl.files import atomic_path
 from airctl.inference import Found, find_in_pictures
 from airctl.reporting.annotate import annotated, side_by_side
+from airctl.results.found import FoundObject, FoundPicture
 from airctl.scenes import Fitting, Picture, read_scenes
 from airctl.scenes.own import Refuse
 
@@ -26,20 +27,30 @@ def infer(
     dataset: str | None = None,
     checkpoint: str = "last",
     num_steps: int | None = None,
-    crowded: bool = False,
     device: str = "auto",
-    out: Path | None = None,
+    out: Path | str | None = None,
     refuse: Refuse | None = None,
 ) -> Iterator[Found]:
     """Count and find the objects of ``images``: picture files, folders, glob patterns, .npy, .npz or HDF5 stacks.
 
-    ``fitting`` says how a picture becomes the model's canvas; the count is the most probable one, as in ``evaluate``,
-    and ``crowded`` means what it does there. Into the folder ``out`` go, for each picture, itself with the boxes, the
-    objects cut out of it, and what the model read beside what it drew. A file that cannot be read goes to ``refuse``;
-    without it ``InputFileError`` is raised.
+    ``fitting`` says how a picture becomes the model's canvas; the count is the most probable one, as in ``evaluate``.
+    Into the folder ``out`` go, for each picture, itself with the boxes, the
+    objects cut out of it, and what the model read beside what it drew. ``refuse`` is given the error of a file that
+    cannot be read; without it, that ``InputFileError`` is raised.
     """
     loaded = load(run, checkpoint, device)
-    return _infer(loaded, images, fitting or Fitting(), dataset, num_steps, out, refuse)
+    folder = Path(out) if out is not None else None
+    return _infer(loaded, images, fitting or Fitting(), dataset, num_steps, folder, refuse)
+
+
+def as_result(found: Found) -> FoundPicture:
+    """What was found in a picture without its pixels, rounded to a tenth of a pixel and a hundredth of a per cent."""
+    boxes = [
+        FoundObject((round(x0, 1), round(y0, 1), round(x1, 1), round(y1, 1)), round(box.probability, 4))
+        for box in found.boxes
+        for x0, y0, x1, y1 in [box.box]
+    ]
+    return FoundPicture(found.image, found.count, [round(p, 4) for p in found.probabilities], boxes)
 
 
 def _infer(

@@ -1,4 +1,4 @@
-"""What a data file or a run is, told from what it holds."""
+"""What a scene file, a run folder or an exported model is, told from what it holds: ``airctl info``."""
 
 from __future__ import annotations
 
@@ -6,58 +6,79 @@ from pathlib import Path
 from typing import Any
 
 from airctl import config, scenes
-from airctl.training import RunFolder
+from airctl.commands.loaded import load
+from airctl.config import Config
+from airctl.files import is_regular, sha256_of
+from airctl.results.summary import DataOrigin, DataSummary, ModelSummary, RunSummary, SplitSummary
+from airctl.training import RunFolder, exported
 from airctl.training import checkpoint as checkpoints
 
 
-def info(path: Path | str) -> dict[str, Any]:
-    """What ``path`` is: a scene file (``kind`` "data") or a run folder ("run"). Every byte of a file is checked.
+def info(path: Path | str) -> DataSummary | RunSummary | ModelSummary:
+    """What ``path`` is: a scene file, a run folder or an exported model. Every byte of a file is checked.
 
-    Of data: its attributes, and of each split the statistics of counts, pixels and boxes. Of a run: its preset,
-    estimator, seed, steps, what of the config is not the preset's, its checkpoints, latest and best validation
-    accuracy, its data and its results. ``InputFileError`` or ``ConfigError`` for anything else.
+    ``InputFileError`` or ``ConfigError`` for anything else.
     """
     path = Path(path)
-    return _run(path) if path.is_dir() else _data(path)
+    if path.is_dir():
+        return _run(path)
+    return _model(path) if path.suffix == exported.SUFFIX else _data(path)
 
 
-def _data(path: Path) -> dict[str, Any]:
-    attributes = scenes.read_attributes(path)
-    told: dict[str, Any] = {"kind": "data", "path": str(path), "bytes": path.stat().st_size, **attributes}
-    for split in ("train", "test"):
-        if attributes[split]:
-            told[split] = scenes.statistics(scenes.read_split(path, split))
-    return told
+def changed(chosen: Config) -> list[str]:
+    """What of a config is not its preset's, as ``section.key=value``."""
+    usual = config.settings(config.preset(chosen.preset))
+    return [f"{key}={config.toml(value)}" for key, value in config.settings(chosen).items() if value != usual[key]]
 
 
-def _run(path: Path) -> dict[str, Any]:
+def _data(path: Path) -> DataSummary:
+    told: dict[str, Any] = dict(scenes.read_attributes(path))
+    file_schema, sizes = told.pop("schema"), {split: told.pop(split) for split in ("train", "test")}
+    statistics: dict[str, Any] = {
+        split: SplitSummary(**scenes.statistics(scenes.read_split(path, split))) if size else None
+        for split, size in sizes.items()
+    }
+    size, sha256 = path.stat().st_size, sha256_of(path)
+    return DataSummary(path=str(path), bytes=size, sha256=sha256, file_schema=file_schema, **told, **statistics)
+
+
+def _run(path: Path) -> RunSummary:
     folder = RunFolder(path).require()
-    chosen, steps = folder.config(), checkpoints.steps(folder.checkpoints)
+    chosen, steps, told = folder.config(), checkpoints.steps(folder.checkpoints), folder.data()
     validated = [row for row in folder.read_metrics() if isinstance(row.get("validation_accuracy"), float)]
     best = max(validated, key=lambda row: row["validation_accuracy"], default=None)
-    preset = config.dumps(config.preset(chosen.preset)).splitlines()
-    section, changed = "", []
-    for line in config.dumps(chosen).splitlines():
-        section = line.strip("[]") if line.startswith("[") else section
-        if line not in preset:
-            changed.append(f"{section}.{line.replace(' = ', '=', 1)}")
-    data = folder.data()
-    return {
-        "kind": "run",
-        "path": str(path),
-        "preset": chosen.preset,
-        "estimator": chosen.objective.estimator,
-        "seed": chosen.train.seed,
-        "step": steps[-1] if steps else None,
-        "steps": chosen.train.steps,
-        "finished": bool(steps) and steps[-1] >= chosen.train.steps,
-        "changed": changed,
-        "checkpoints": steps,
-        "validation_accuracy": validated[-1]["validation_accuracy"] if validated else None,
-        "best_accuracy": best["validation_accuracy"] if best else None,
-        "best_step": best["step"] if best else None,
-        "data": data,
-        "data_is_there": Path(data["path"]).is_file(),
-        "results": sorted(p.name for p in path.iterdir() if p.suffix in (".json", ".html", ".csv", ".md")),
-        "bytes": sum(p.stat().st_size for p in path.rglob("*") if p.is_file()),
-    }
+    return RunSummary(
+        path=str(path),
+        preset=chosen.preset,
+        estimator=chosen.objective.estimator,
+        seed=chosen.train.seed,
+        step=steps[-1] if steps else None,
+        steps=chosen.train.steps,
+        finished=bool(steps) and steps[-1] >= chosen.train.steps,
+        changed=changed(chosen),
+        checkpoints=steps,
+        validation_accuracy=validated[-1]["validation_accuracy"] if validated else None,
+        best_accuracy=best["validation_accuracy"] if best else None,
+        best_step=best["step"] if best else None,
+        data=DataOrigin(told["path"], told.get("sha256")),
+        data_exists=is_regular(Path(told["path"])),
+        results=sorted(p.name for p in path.iterdir() if p.suffix in (".json", ".html", ".csv", ".md")),
+        bytes=sum(p.stat().st_size for p in path.rglob("*") if p.is_file()),
+    )
+
+
+def _model(path: Path) -> ModelSummary:
+    loaded, header = load(path, device="cpu"), exported.read_header(path)
+    return ModelSummary(
+        path=str(path),
+        bytes=path.stat().st_size,
+        weights_sha256=header.sha256,
+        airctl=header.airctl,
+        run=header.run,
+        preset=loaded.config.preset,
+        estimator=loaded.config.objective.estimator,
+        seed=loaded.config.train.seed,
+        step=header.step,
+        changed=changed(loaded.config),
+        data=header.data,
+    )

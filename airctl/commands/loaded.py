@@ -1,7 +1,10 @@
-"""A trained model with its config, and the scenes that it is shown."""
+"""A trained model with its config, from a run folder or an exported file, and the scenes that it is shown."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -9,27 +12,50 @@ from torch import Tensor
 
 from airctl import scenes
 from airctl.config import Config
-from airctl.errors import ConfigError
+from airctl.errors import ConfigError, InputFileError
+from airctl.files import is_regular, sha256_of
 from airctl.model import AIR
-from airctl.training import Learner, RunFolder, pick_device
+from airctl.results.summary import DataOrigin
+from airctl.training import Learner, RunFolder, exported, pick_device
 from airctl.training import checkpoint as checkpoints
 
+Warn = Callable[[str], None]
 
+
+@dataclass(frozen=True)
 class Loaded:
-    """A trained model with the config it was trained by and the checkpoint it comes from."""
+    """A trained model and where it comes from; the estimator that trained it need not be known here."""
 
-    def __init__(self, run: Path, checkpoint: str = "last", device: str = "auto") -> None:
-        self.folder = RunFolder(run)
-        self.config: Config = self.folder.config()
-        self.device = pick_device(device)
-        self.path = checkpoints.resolve(self.folder.checkpoints, checkpoint)
-        self.learner = Learner.build(self.config, self.device)
-        self.step: int = checkpoints.load(self.path, self.learner.modules)["step"]
+    run: Path  # the run folder or exported file, as it was named
+    path: Path  # the checkpoint, or the exported file
+    config: Config
+    device: torch.device
+    step: int
+    model: AIR
+    weights_sha256: str
+    data: DataOrigin  # the scene file of the training
 
     @property
-    def model(self) -> AIR:
-        """The model, on ``device``."""
-        return self.learner.model
+    def folder(self) -> RunFolder:
+        """The run's folder; ``ConfigError`` for an exported model, which has none."""
+        if self.path == self.run:
+            raise ConfigError(f"{self.run} is an exported model: expected a run folder")
+        return RunFolder(self.run)
+
+    @property
+    def is_run(self) -> bool:
+        """Whether it comes from a run folder, where results can be kept."""
+        return self.path != self.run
+
+    @cached_property
+    def learner(self) -> Learner:
+        """All that the checkpoint holds: another copy of the model, what its estimator learnt, the optimiser as new."""
+        learner = Learner.build(self.config, self.device)
+        if self.is_run:
+            checkpoints.load(self.path, learner.modules)
+        else:
+            learner.model.load_state_dict(self.model.state_dict())
+        return learner
 
     def log_p(self, num_steps: int | None = None) -> Tensor:
         """The count prior at the end of its annealing, log p(n) [N + 1]."""
@@ -37,18 +63,69 @@ class Loaded:
 
 
 def load(run: Path | str, checkpoint: str = "last", device: str = "auto") -> Loaded:
-    """Load checkpoint ``last``, ``best`` or a step of a run; every byte is checked against its manifest first."""
-    return Loaded(Path(run), checkpoint, device)
+    """Load checkpoint ``last``, ``best`` or a step of a run folder, or the model in FILE.airctl; every byte is checked.
+
+    Raises ``InputFileError`` for what is damaged and ``ConfigError`` for what is neither of the two.
+    """
+    path = Path(run)
+    return _exported(path, pick_device(device)) if is_regular(path) else _checkpoint(path, checkpoint, device)
 
 
-def scenes_of(loaded: Loaded, data: Path | None, split: str) -> tuple[Path, Tensor, scenes.SceneSplit]:
-    """The path, the images uint8 [S, D, D] on the model's device and all else of a split, checked to fit the model."""
-    path = data or Path(loaded.folder.data()["path"])
+def _checkpoint(run: Path, which: str, device: str) -> Loaded:
+    folder = RunFolder(run)
+    resolved, place = folder.config(), pick_device(device)
+    path = checkpoints.resolve(folder.checkpoints, which)
+    model = AIR(resolved).to(place)
+    step = checkpoints.load_model(path, model)["step"]
+    told = folder.data()
+    sha256 = told.get("sha256")
+    origin = DataOrigin(told["path"], sha256 if isinstance(sha256, str) else None)
+    return Loaded(run, path, resolved, place, step, model, checkpoints.weights_sha256(path), origin)
+
+
+def _exported(path: Path, device: torch.device) -> Loaded:
+    header = exported.read_header(path)
+    resolved = header.resolved(path)
+    model = AIR(resolved)
+    exported.load(path, header, model)
+    return Loaded(path, path, resolved, device, header.step, model.to(device), header.sha256, header.data)
+
+
+@dataclass(frozen=True)
+class ShownScenes:
+    """A split of a scene file that fits the model."""
+
+    path: Path
+    sha256: str  # of the file
+    images: Tensor  # uint8 [S, D, D] on the model's device
+    split: scenes.SceneSplit
+
+
+def scenes_of(loaded: Loaded, data: Path | str | None, split: str, warn: Warn = lambda message: None) -> ShownScenes:
+    """The scenes of ``split`` of ``data``, or of the file that the model was trained on, checked to fit the model.
+
+    ``warn`` is told if that file is not the one that it was. ``InputFileError`` names the sha256 of one that is gone.
+    """
+    path = Path(data) if data is not None else _own_data(loaded)
     found = scenes.read_split(path, split)
     side = loaded.config.model.canvas
     if found.images.shape[1:] != (side, side):
         height, width = found.images.shape[1:]
-        raise ConfigError(f"{path} has scenes of {width}x{height} pixels, but the run was trained on {side}x{side}")
+        raise ConfigError(f"{path} has scenes of {width}x{height} pixels, but the model was trained on {side}x{side}")
     if not len(found.images):
-        raise ConfigError(f"{path} has no scenes in its {split} split: name another --split or file")
-    return path, torch.from_numpy(found.images).to(loaded.device), found
+        raise ConfigError(f"split={split}: {path} has no scenes in it, name the other split or another file", "split")
+    sha256 = sha256_of(path)
+    if data is None and loaded.data.sha256 not in (None, sha256):
+        warn(f"{path} is not the file that {loaded.run} was trained on: expected sha256 {loaded.data.sha256}")
+    return ShownScenes(path, sha256, torch.from_numpy(found.images).to(loaded.device), found)
+
+
+def _own_data(loaded: Loaded) -> Path:
+    path = Path(loaded.data.path)
+    if not is_regular(path):
+        raise InputFileError(
+            f"{path}, which {loaded.run} was trained on, is gone: say where it is with data=FILE "
+            f"(expected sha256 {loaded.data.sha256})",
+            "data",
+        )
+    return path

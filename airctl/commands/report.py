@@ -6,51 +6,87 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from airctl.commands.evaluate import evaluate
-from airctl.errors import ConfigError
-from airctl.files import write_text
+from airctl.commands.evaluate import evaluate, kept_files
+from airctl.commands.loaded import Warn
+from airctl.errors import ConfigError, InputFileError
+from airctl.files import sha256_of, write_text
 from airctl.reporting.page import RunReport, report_page
+from airctl.results import evaluation as results
+from airctl.results.door import read, to_json
+from airctl.results.evaluation import Evaluation
+from airctl.results.frames import checked
+from airctl.results.pictured import Gallery
+from airctl.results.variance import VarianceReport
 from airctl.training import RunFolder
 
 
 def report(
-    runs: Path | str | Sequence[Path | str], *, out: Path | None = None, data: Path | None = None, device: str = "auto"
+    runs: Path | str | Sequence[Path | str],
+    *,
+    out: Path | str | None = None,
+    data: Path | str | None = None,
+    device: str = "auto",
+    warn: Warn = lambda message: None,
 ) -> Path:
     """One HTML page for a run (by default its report.html), or for several side by side; returns its path.
 
-    A run that is not evaluated yet is evaluated first, on the test scenes of ``data`` or of its own file.
+    A run whose evaluation is missing is evaluated first, on the test scenes of ``data`` or of the file that it was
+    trained on. ``warn`` is told where the evaluations of several runs cannot be compared number by number.
     """
     paths = [Path(runs)] if isinstance(runs, Path | str) else [Path(run) for run in runs]
     if not paths:
         raise ConfigError("a report needs at least one run: name its folder")
     if len(paths) > 1 and out is None:
-        raise ConfigError("a report of several runs belongs to none of them: say with --out where to write it")
-    found = [_run_report(path, data, device) for path in paths]
+        raise ConfigError(
+            "a report of several runs belongs to none of them: say with out=FILE where to write it", "out"
+        )
+    evaluated = [_evaluated(RunFolder(path).require(), data, device, warn) for path in paths]
+    for sentence in results.unlike([result for result, _ in evaluated]):
+        warn(sentence)
+    found = [_run_report(RunFolder(path), *parts) for path, parts in zip(paths, evaluated, strict=True)]
     names = [path.resolve().name for path in paths]
     if len(set(names)) < len(names):
         found = [replace(run, name=run.path) for run in found]
-    out = out or paths[0] / "report.html"
+    out = Path(out) if out is not None else paths[0] / "report.html"
     write_text(out, report_page(found))
     return out
 
 
-def _run_report(path: Path, data: Path | None, device: str) -> RunReport:
-    folder = RunFolder(path).require()
-    results = folder.read_results("eval.json"), folder.read_results("gallery.json")
-    whole = all(results) and "count_accuracy_amortised" in results[0]
-    if not whole or results[0].get("step") != results[1].get("step"):
-        evaluate(path, data=data, device=device)
-        results = folder.read_json("eval.json"), folder.read_json("gallery.json")
+def _evaluated(folder: RunFolder, data: Path | str | None, device: str, warn: Warn) -> tuple[Evaluation, Gallery]:
+    """The evaluation of the test scenes of ``data`` or of the run's own, made if the folder does not hold it."""
+    name, own = results.usual_name("test"), folder.data().get("sha256")
+    if data is not None and (sha256 := sha256_of(_file(Path(data)))) != own:
+        name = results.name_of_data("test", str(data), sha256)
+    found = kept_files(folder.path, name)
+    if found is None:
+        evaluate(folder.path, data=data, device=device, warn=warn)
+        found = kept_files(folder.path, name)
+    assert found is not None
+    if data is None and own and found[0].data_sha256 not in (None, own):
+        warn(f"{folder.path} was evaluated on another file than it was trained on: expected sha256 {own}")
+    return found
+
+
+def _file(path: Path) -> Path:
+    if not path.is_file():
+        raise InputFileError(f"{path}: no such file, expected scenes made by airctl generate-data")
+    return path
+
+
+def _run_report(folder: RunFolder, result: Evaluation, gallery: Gallery) -> RunReport:
+    variance = folder.path / "variance.json"
     return RunReport(
-        name=path.resolve().name,
-        path=str(path),
+        name=folder.path.resolve().name,
+        path=str(folder.path),
         config=folder.config(),
         command=folder.command(),
         environment=folder.read_results("environment.json"),
         data=folder.data(),
         metrics=folder.read_metrics(),
-        frames=folder.read_frames(),
-        result=results[0],
-        gallery=results[1],
-        variance=folder.read_results("variance.json") or None,
+        frames=checked(folder.read_frames(), str(folder.frames)),
+        result=to_json(result),
+        gallery=to_json(gallery),
+        variance=to_json(read(VarianceReport, variance, "delete it, or measure it again"))
+        if variance.exists()
+        else None,
     )

@@ -1,28 +1,30 @@
-"""Several runs of one recipe, and one table over ALL of them: seeds, and values of config keys if asked for.
+"""Several runs of one recipe, and one table over ALL of them: ``airctl sweep``.
 
-Each run is a process of its own on one thread, at most as many at once as there are cores. A sweep that is stopped
-goes on where it was when it is started again: finished runs are read, half-finished ones resumed.
+Each run is a process of its own on one thread, at most as many at once as there are cores. A sweep that is stopped goes
+on where it was when it is started again: finished runs are read, half-finished ones resumed.
 """
 
 from __future__ import annotations
 
 import itertools
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-from airctl.commands.evaluate import evaluate
+from airctl import config as configs
+from airctl.commands.info import changed
+from airctl.commands.processes import Job, trained_apart
+from airctl.config import Config
 from airctl.errors import AirctlError, ConfigError
 from airctl.files import write_text
 from airctl.reporting.tables import sweep_table
+from airctl.results.door import to_json
+from airctl.results.sweep import SweepResult, SweepRun, over_all
 from airctl.training import RunFolder
+from airctl.training.run import dumps
+from airctl.training.signals import StopRequest
 
-LEVELS = (0.95, 0.98, 0.99)  # count accuracies that a run is said to reach
+SPLITS = ("validation", "test")
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -31,10 +33,10 @@ def parse_seeds(text: str) -> list[int]:
     for part in text.split(","):
         low, dots, high = part.strip().partition("..")
         if not low.isdecimal() or (dots and not high.isdecimal()) or len(low + high) > 18:
-            raise ConfigError(f"--seeds {text}: expected something like 0..9 or 1,5,8")
+            raise ConfigError(f"seeds={text}: expected something like 0..9 or 1,5,8", "seeds")
         seeds += range(int(low), int(high or low) + 1) if int(high or low) - int(low) < 10_000 else []
     if not seeds:
-        raise ConfigError(f"--seeds {text}: names no seed, or too many")
+        raise ConfigError(f"seeds={text}: names no seed, or too many", "seeds")
     return list(dict.fromkeys(seeds))
 
 
@@ -44,75 +46,78 @@ def parse_variations(texts: Sequence[str]) -> list[tuple[str, ...]]:
     for text in texts:
         key, equals, values = text.partition("=")
         if not equals or not values:
-            raise ConfigError(f"--vary {text}: expected KEY=VALUE,VALUE,...")
+            raise ConfigError(f"vary={text}: expected KEY=VALUE,VALUE,...", "vary")
         choices.append([f"{key}={value}" for value in values.split(",")])
     return list(itertools.product(*choices))
 
 
 def sweep(
-    data: Path,
-    folder: Path,
-    seeds: Sequence[int],
+    data: Path | str,
+    folder: Path | str,
+    config: Config | None = None,
+    seeds: Sequence[int] = range(10),
     *,
-    options: Sequence[str] = (),
     variations: Sequence[tuple[str, ...]] = ((),),
     jobs: int | None = None,
     split: str = "validation",
+    device: str = "auto",
     say: Callable[[str], None] = lambda message: None,
-) -> dict[str, Any]:
-    """Train every seed of every variation into ``folder``; write sweep.json and sweep.md, and return the former.
+) -> SweepResult:
+    """Train every seed of every variation of ``config`` into ``folder``; write sweep.json and sweep.md there.
 
-    ``options`` go to ``airctl train`` as they are. Accuracies are those of the ``validation`` scenes, or of the data's
-    ``test`` split, which is for the last word and not for choosing. A run that fails counts as accuracy 0.
+    Accuracies are those of the ``validation`` scenes, or of the data's ``test`` split, which is for the last word and
+    not for choosing. A run that cannot be trained has failed, and counts as accuracy 0. One that was stopped or killed,
+    or that another process writes, is unfinished: it is named, and there is no mean before it is finished. Ctrl-C and
+    SIGTERM stop all runs, each after it has saved.
+
+    Runs are processes started by multiprocessing's "spawn": a script that calls this needs ``if __name__ ==
+    "__main__"``. Raises ``AirctlError`` if every run failed.
     """
-    if split not in ("validation", "test"):
-        raise ConfigError(f"--split {split}: expected validation or test")
-    runs = [
-        (settings, seed, folder / "-".join([*(s.replace("/", "_") for s in settings), f"seed={seed}"]))
+    if split not in SPLITS:
+        raise ConfigError(f"split={split}: expected {' or '.join(SPLITS)}", "split")
+    data, folder, config = Path(data), Path(folder), config or configs.preset("fast")
+    work = [
+        Job(data, folder / _run_name(settings, seed), _varied(config, settings, seed), settings, seed, split, device)
         for settings in variations
         for seed in seeds
     ]
-
-    def one(settings: tuple[str, ...], seed: int, run: Path) -> dict[str, Any]:
-        words = [w for setting in settings for w in ("--set", setting)]
-        command = [sys.executable, "-m", "airctl", "train", str(data), "--run", str(run), *options, *words]
-        command += ["--seed", str(seed), "--threads", "1", "--resume", "--json"]
-        done = subprocess.run(command, capture_output=True, text=True)
-        row: dict[str, Any] = {"run": run.name, "settings": list(settings), "seed": seed, "accuracy": 0.0}
-        if done.returncode:
-            row["failed"] = done.stderr.strip().splitlines()[-1:]
-            say(f"{run.name}: failed, exit code {done.returncode}: {' '.join(row['failed'])}")
-            return row
-        trained = json.loads(done.stdout)
-        metrics = RunFolder(run).read_metrics()
-        accuracy = trained["validation_accuracy"] or 0.0
-        if split == "test":
-            accuracy = evaluate(run, split="test")["count_accuracy"]
-        row |= {"accuracy": accuracy, "steps": trained["steps"]}
-        row |= {f"steps_to_{level:.0%}": steps_to(metrics, level) for level in LEVELS}
-        say(f"{run.name}: {accuracy:.2%}")
-        return row
-
-    with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
-        rows = list(pool.map(lambda arguments: one(*arguments), runs))
-    if all("failed" in row for row in rows):
-        raise AirctlError(f"every run of the sweep failed, the first with: {' '.join(rows[0]['failed'])}")
-    result = {"data": str(data), "options": list(options), "split": split, "runs": rows, **summary(rows)}
-    write_text(folder / "sweep.json", json.dumps(result, indent=1) + "\n")
-    write_text(folder / "sweep.md", sweep_table(result) + "\n")
+    with RunFolder(folder).lock(), StopRequest() as stop:
+        runs = trained_apart(work, jobs or os.cpu_count() or 1, say, lambda: stop.signum)
+        if runs and all(run.status == "failed" for run in runs):
+            raise AirctlError(f"every run of the sweep failed, the first with: {runs[0].reason}")
+        result = SweepResult(
+            data=str(data),
+            folder=str(folder),
+            preset=config.preset,
+            changed=changed(config),
+            split=split,
+            runs=runs,
+            unfinished=[run.run for run in runs if run.status == "unfinished"],
+            **over_all(runs),
+            stopped_by=stop.signum,
+        )
+        _keep(folder, result)
     return result
 
 
-def steps_to(metrics: Sequence[dict[str, Any]], accuracy: float) -> int | None:
-    """The first validated step with at least this validation accuracy; None if there was none."""
-    return next((row["step"] for row in metrics if (row.get("validation_accuracy") or 0) >= accuracy), None)
+def _keep(folder: Path, result: SweepResult) -> None:
+    told = to_json(result)
+    write_text(folder / "sweep.md", sweep_table(told) + "\n")
+    write_text(folder / "sweep.json", dumps(told))
 
 
-def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Mean, worst and the share of runs that reached each level, over ALL rows, failed ones included."""
-    accuracies = [row["accuracy"] for row in rows]
-    return {
-        "mean": sum(accuracies) / len(accuracies),
-        "worst": min(accuracies),
-        "success_rate": {f"{level:.0%}": sum(a >= level for a in accuracies) / len(accuracies) for level in LEVELS},
-    }
+def _run_name(settings: Sequence[str], seed: int) -> str:
+    return "-".join([*(setting.replace("/", "_") for setting in settings), f"seed={seed}"])
+
+
+def _varied(config: Config, settings: Sequence[str], seed: int) -> Config:
+    return configs.override(config, [*settings, f"train.seed={seed}"])
+
+
+def unfinished(result: SweepResult) -> str:
+    """One sentence about the runs that are not finished; empty if there are none."""
+    names = result.unfinished
+    return f"{len(names)} of {len(result.runs)} runs are unfinished: {', '.join(names)}" if names else ""
+
+
+__all__ = ["SweepRun", "parse_seeds", "parse_variations", "sweep", "unfinished"]

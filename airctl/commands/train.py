@@ -8,19 +8,22 @@ from pathlib import Path
 
 import torch
 
+from airctl import config as configs
 from airctl import scenes
 from airctl.config import Config
-from airctl.errors import ConfigError
-from airctl.files import sha256_of
+from airctl.errors import ConfigError, InputFileError
+from airctl.files import is_regular, sha256_of
 from airctl.reporting.figures import save, training_figures
-from airctl.training import Progress, RunFolder, Session, TrainResult, pick_device
+from airctl.results.frames import checked
+from airctl.results.training import TrainResult
+from airctl.training import Progress, RunFolder, Session, pick_device
 from airctl.training.board import Board
 
 
 def train(
-    data: Path,
-    run: Path,
-    config: Config,
+    data: Path | str | None,
+    run: Path | str,
+    config: Config | None = None,
     *,
     resume: bool = False,
     device: str = "auto",
@@ -31,9 +34,10 @@ def train(
     say: Callable[[str], None] = lambda message: None,
     warn: Callable[[str], None] | None = None,
 ) -> TrainResult:
-    """Train ``config`` on the train split of ``data`` into the folder ``run``; resume what is there if asked to.
+    """Train ``config`` (by default preset fast) on the train split of ``data`` into the folder ``run``.
 
-    Stopped by Ctrl-C or SIGTERM it finishes the step, saves, and returns with ``stopped_by`` set. Raises
+    With ``resume`` it goes on with the run that is there, if one is; ``data`` and ``config`` may then be None, and are
+    the run's. Stopped by Ctrl-C or SIGTERM it finishes the step, saves, and returns with ``stopped_by`` set. Raises
     ``ConfigError`` for a folder that already holds a run (without ``resume``) or another one (with it),
     ``RunInUseError`` while another process writes there, ``NotFiniteError`` when even an eighth of the learning rate
     does not keep the loss finite.
@@ -41,42 +45,77 @@ def train(
     ``say`` is told what happens, and ``warn`` (by default ``say``) of a model that stops learning to count.
     ``tensorboard`` keeps the metrics in the run's tensorboard folder too.
     """
-    board = Board(run / "tensorboard") if tensorboard else None
+    folder, started = RunFolder(Path(run)), started_config(run)
+    if started is not None and not resume:
+        raise ConfigError(
+            f"{run} already holds a run: say resume=True to go on with it, or choose another run folder", "resume"
+        )
+    config = config or started or configs.preset("fast")
+    data = Path(data) if data is not None else _own_data(folder, started is not None)
+    board = Board(folder.path / "tensorboard") if tensorboard else None
     torch.set_num_threads(threads or min(2, torch.get_num_threads()))
     chosen = pick_device(device)
     split = scenes.read_split(data, "train")
-    config = fit_to_data(config, split.images.shape)
-    folder = RunFolder(run)
+    config = fit_to_data(config, split.images.shape, scenes.object_size(split))
     with folder.lock():
-        if (run / "config.toml").exists():
-            _check_same_run(folder, config, data, resume)
+        if (folder.path / "config.toml").exists():
+            _check_same_run(folder, config, data)
         else:
             told = {"path": str(data.resolve()), "sha256": sha256_of(data), **scenes.read_attributes(data)}
             folder.create(config, told, command)
         say(f"writing to {run}, threads {torch.get_num_threads()}, device {chosen}")
         result = Session(folder, config, split, chosen, on_progress, say, warn or say, board).run()
-        save(training_figures(folder.read_metrics(), folder.read_frames()), folder.figures)
+        frames = checked(folder.read_frames(), str(folder.frames))
+        save(training_figures(folder.read_metrics(), frames), folder.figures)
         return result
 
 
-def fit_to_data(config: Config, shape: tuple[int, ...]) -> Config:
-    """The config with the canvas side of the data [S, D, D]; ``ConfigError`` if they contradict each other."""
+def started_config(run: Path | str) -> Config | None:
+    """The config of the run in a folder; None where none was started."""
+    folder = RunFolder(Path(run))
+    return folder.config() if is_regular(folder.path / "config.toml") else None
+
+
+def fit_to_data(config: Config, shape: tuple[int, ...], object_size: float = 22.0) -> Config:
+    """The config with the canvas side of the data [S, D, D], and the size of its objects in pixels if it says none.
+
+    ``ConfigError`` if the config and the data contradict each other.
+    """
     if shape[1] != shape[2]:
         raise ConfigError(f"the scenes are {shape[2]}x{shape[1]} pixels: expected square ones")
     if config.model.canvas not in (0, shape[1]):
         raise ConfigError(f"model.canvas is {config.model.canvas}, but the scenes have {shape[1]} pixels a side")
-    size = config.model.object_size or 22.0
+    size = config.model.object_size or object_size
     return replace(config, model=replace(config.model, canvas=shape[1], object_size=size))
 
 
-def _check_same_run(folder: RunFolder, config: Config, data: Path, resume: bool) -> None:
-    if not resume:
-        raise ConfigError(f"{folder.path} already holds a run: pass --resume to go on with it, or choose another --run")
-    before = folder.config()
-    # More steps than before is how a finished run is prolonged; all else must be what it was.
-    if replace(before, train=replace(before.train, steps=config.train.steps)) != config:
-        raise ConfigError(
-            f"{folder.path} was started with another config: see its config.toml, or choose another --run"
+def _own_data(folder: RunFolder, started: bool) -> Path:
+    if not started:
+        raise ConfigError(f"{folder.path} holds no run to go on with: to start one, name the scene file to train on")
+    told = folder.data()
+    path = Path(told["path"])
+    if not is_regular(path):
+        raise InputFileError(
+            f"{path}, which {folder.path} is trained on, is gone: name the scene file where it is now "
+            f"(expected sha256 {told.get('sha256')})"
         )
-    if folder.data().get("sha256") != sha256_of(data):
-        raise ConfigError(f"{folder.path} was trained on another file than {data}: choose another --run")
+    return path
+
+
+def _check_same_run(folder: RunFolder, config: Config, data: Path) -> None:
+    """More steps than before is how a finished run is prolonged; all else must be what it was."""
+    before, after = ({**configs.settings(one), "preset": one.preset} for one in (folder.config(), config))
+    differ = [key for key in before if before[key] != after[key] and key != "train.steps"]
+    if differ:
+        key = differ[0]
+        more = f", and {len(differ) - 1} more differ" if len(differ) > 1 else ""
+        raise ConfigError(
+            f"{folder.path} was started with another config: {key} is {configs.toml(before[key])} there and "
+            f"{configs.toml(after[key])} was asked for{more}; leave it out, or choose another run folder"
+        )
+    wanted, found = folder.data().get("sha256"), sha256_of(data)
+    if wanted != found:
+        raise ConfigError(
+            f"{folder.path} was trained on another file than {data}: its sha256 is {wanted}, and this one's {found}; "
+            "choose another run folder"
+        )

@@ -71,13 +71,13 @@ def advice(kind: str, state: CountState, config: Config) -> str:
         return (
             f"the model attends to nothing: q(n = 0) is {state.q_none:.3f}, and the ELBO of {state.elbo:.1f} that of "
             f"an empty canvas, {state.empty:.1f}; it seldom recovers: start again with objects that cost nothing at "
-            "first (--set count.anneal=exponential --set count.start=1.0 "
-            f"--set count.anneal_steps={max(300, 2 * prior.anneal_steps)}), with steps switched on "
-            "(--set network.present_bias=2.0), or with another --seed"
+            "first (count.anneal=exponential, count.start=1.0, "
+            f"count.anneal_steps={max(300, 2 * prior.anneal_steps)}), with steps switched on "
+            "(network.present_bias=2.0), or with another seed"
         )
     return (
-        f"the model takes all {state.num_steps} steps in every scene: mean count {state.mean_count:.2f}, counts right "
-        f"in {state.accuracy:.1%}, where the commonest count alone is {state.commonest:.1%}; objects cost too little: "
-        f"start again with a stricter count prior (--set count.probability={max(1e-30, prior.probability / 100):.0e}), "
-        "or with --estimator exact"
+        f"the model takes all {state.num_steps} steps in every scene: mean count {state.mean_count:.2f}, count "
+        f"accuracy {state.accuracy:.1%}, where the commonest count alone is {state.commonest:.1%}; objects cost too "
+        "little: start again with a stricter count prior "
+        f"(count.probability={max(1e-30, prior.probability / 100):.0e}), or with objective.estimator=exact"
     )

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from airctl.inference import passes
 from airctl.model import AIR
-
-
-@dataclass(frozen=True)
-class CountReport:
-    """Counts of S scenes, true against inferred."""
-
-    count_accuracy: float  # share of scenes whose most probable count, after the second look, is the true one
-    count_accuracy_amortised: float  # the same of q(n) at the posterior means, before it: the inference network alone
-    count_accuracy_sampled: float  # the same of one sample n ~ q(n), before it
-    standard_error: float  # of count_accuracy, from the number of scenes alone
-    per_count_accuracy: dict[int, float]  # by true count
-    confusion: list[list[int]]  # [true count][most probable count]
-    elbo: float  # mean, nats a scene, with the count summed out
-    scenes: int
+from airctl.results.evaluation import CountReport
 
 
 def sample_counts(model: AIR, images: Tensor, log_p: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """One posterior sample n ~ q(n | z), z ~ q for each scene, [S], and its one-sample ELBO in nats, [S]."""
-    num_steps = len(log_p) - 1
+    """One posterior sample n ~ q(n | z), z ~ q for each scene, [S], and its one-sample bound in nats, [S]."""
+    size = len(log_p) - 1
     counts, elbos = [], []
-    for _, terms in passes(model, images, log_p, lambda batch: model.noise(batch, generator, num_steps)):
-        counts.append(torch.multinomial(terms.log_q.exp(), 1, generator=generator)[:, 0])
-        elbos.append(terms.elbo)
+    for objects, terms in passes(model, images, log_p, lambda batch: model.noise(batch, generator, size)):
+        log_count = objects.code.by_count(model.network.read(terms.log_q, terms.log_w))
+        counts.append(torch.multinomial(log_count.exp(), 1, generator=generator)[:, 0])
+        elbos.append(model.network.bound(terms.log_q, terms.log_w))
     return torch.cat(counts), torch.cat(elbos)
 
 
@@ -40,15 +26,14 @@ def evaluate_counts(
     model: AIR,
     images: Tensor,
     inferred: np.ndarray,
-    amortised: np.ndarray,
     true_counts: np.ndarray,
     log_p: Tensor,
     generator: torch.Generator,
 ) -> CountReport:
-    """Compare the ``inferred`` and ``amortised`` counts [S] of ``images`` (uint8 [S, D, D]) with ``true_counts`` [S].
+    """Compare the ``inferred`` counts [S] of ``images`` (uint8 [S, D, D]) with ``true_counts`` [S].
 
     The ELBO is a one-sample estimate from the pass that samples a count for each scene, so it is unbiased; ``log_p``
-    [N + 1] is the count prior, and its length says how many steps to take.
+    [N + 1] is the count prior, and its length says how many objects to propose.
     """
     sampled, elbo = sample_counts(model, images, log_p, generator)
     true = true_counts.astype(np.int64)
@@ -58,7 +43,6 @@ def evaluate_counts(
     accuracy = float((inferred == true).mean())
     return CountReport(
         count_accuracy=accuracy,
-        count_accuracy_amortised=float((amortised == true).mean()),
         count_accuracy_sampled=float((sampled.cpu().numpy() == true).mean()),
         standard_error=float(np.sqrt(accuracy * (1 - accuracy) / len(true))),
         per_count_accuracy={n: float(confusion[n, n] / confusion[n].sum()) for n in np.unique(true).tolist()},

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from airctl.inference import Detections
-
-
-@dataclass(frozen=True)
-class DetectionReport:
-    """Inferred boxes of S scenes against the true ones."""
-
-    mean_iou: float  # over the true objects, each with its own inferred box; 0 for an object without one
-    average_precision: float  # at IoU 0.5, area under the precision-recall curve over all scenes
-    objects: int  # true objects in all
+from airctl.results.evaluation import DetectionReport
 
 
 def shared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -76,5 +66,5 @@ def evaluate_boxes(found: Detections, true_boxes: np.ndarray) -> DetectionReport
         ious += [*matched.values(), *[0.0] * (len(true) - len(matched))]
         scores += found.present[scene, :count].tolist()
         right += [bool(matched.get(row, 0.0) >= 0.5) for row in range(count)]
-    mean = float(np.mean(ious)) if ious else float("nan")
+    mean = float(np.mean(ious)) if ious else None
     return DetectionReport(mean, average_precision(np.array(scores), np.array(right, bool), len(ious)), len(ious))

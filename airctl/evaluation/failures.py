@@ -23,15 +23,9 @@ import numpy as np
 
 from airctl.evaluation.detection import area, iou, match, shared, unpadded
 from airctl.inference import Detections
+from airctl.results.outcomes import OUTCOMES, OutcomeShares
 
-RIGHT, DOUBLE, NEEDLESS, MERGED, MISSED, WRONG = OUTCOMES = (
-    "right",
-    "several steps on one object",
-    "needless step",
-    "two objects taken for one",
-    "object missed",
-    "wrong pose or bad reconstruction",
-)
+RIGHT, DOUBLE, NEEDLESS, MERGED, MISSED, WRONG = OUTCOMES
 TOUCHING = 0.1  # IoU from which a step and an object may belong together
 FITTING = 0.5  # IoU from which the pose is right
 UNEXPLAINED = 0.5  # share of an object's squared brightness up to which the reconstruction is right
@@ -46,9 +40,9 @@ def outcomes(found: Detections, images: np.ndarray, true_boxes: np.ndarray) -> l
     ]
 
 
-def shares(named: Sequence[str]) -> dict[str, float]:
+def shares(named: Sequence[str]) -> OutcomeShares:
     """The share of each of ``OUTCOMES`` among the scenes' outcomes ``named``; they sum to 1."""
-    return {name: named.count(name) / len(named) for name in OUTCOMES}
+    return OutcomeShares(**{name: named.count(name) / len(named) for name in OUTCOMES})
 
 
 def unexplained(image: np.ndarray, drawn: np.ndarray, true: np.ndarray) -> np.ndarray:

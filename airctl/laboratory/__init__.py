@@ -1,5 +1,5 @@
 """How well a gradient behaves: its variance and its bias, estimator by estimator."""
 
-from airctl.laboratory.variance import EstimatorReport, fit_baselines, measure_variance
+from airctl.laboratory.variance import fit_baselines, measure_variance
 
-__all__ = ["EstimatorReport", "fit_baselines", "measure_variance"]
+__all__ = ["fit_baselines", "measure_variance"]

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from itertools import zip_longest
 
 import torch
@@ -26,42 +26,13 @@ from torch import Tensor, nn
 from airctl.laboratory.streams import BiasTest, Slices, Stream
 from airctl.model import AIR, Objects
 from airctl.objectives import Estimator, Exact, Terms, observe, terms_of
+from airctl.results.variance import EstimatorReport, GroupReport
 
 REFERENCE = "backprop"  # the estimator whose cost is 1
 AT_ONCE = 2  # threads, with a family of estimators each
 FAMILY = 3  # estimators that read one roll-out: each keeps up to four vectors of the size of the model
 NOTHING = 1e-9  # a difference of enumerated means below this part of the exact gradient is float64's rounding
 ROUNDING = 1e-3  # a bias below this part of the exact gradient is float32's: signals of hundreds of nats cancel in it
-
-
-@dataclass(frozen=True)
-class GroupReport:
-    """What M gradients of one estimator say in one group of parameters, the loss being -ELBO in nats a scene."""
-
-    norm_mean: float
-    norm_variance: float  # variance of the gradient's norm, the report's figure
-    norm_variance_error: float  # its standard error
-    total_variance: float  # trace of the gradient's covariance
-    total_variance_error: float
-    largest_variance: float  # of any one coordinate
-    bias: float  # norm of E[gradient] - E[exact gradient], with what sampling adds to it taken off
-    bias_interval: tuple[float, float] | None  # 95 %, of the bias along the direction that the first half points in
-    bias_p_value: float | None  # of no bias; None before there is anything to test it with
-    relative_bias: float  # bias / norm of the mean exact gradient
-    cosine: float  # of the mean gradient with the mean exact gradient
-    signal_to_noise: float  # norm of the mean gradient / square root of the total variance
-    efficiency: float | None  # total variance x relative cost: what a mean of given precision costs; small is good
-
-
-@dataclass(frozen=True)
-class EstimatorReport(GroupReport):
-    """The same over all parameters, where ``bias_p_value`` also looks at the z_pres head alone; and by group."""
-
-    seconds_per_sample: float  # a roll-out (or the several it needs) and this estimator's gradient
-    relative_cost: float | None  # in units of backprop's, if that was measured
-    copies: int  # roll-outs of each scene
-    samples: int  # M
-    groups: dict[str, GroupReport]
 
 
 class _Measurement:

@@ -11,7 +11,6 @@ from PIL import Image
 from airctl.files import atomic_path
 from airctl.reporting import charts, panels, plots
 from airctl.reporting.plots import Chart
-from airctl.results.checks import FRAMES, check
 
 Record = Mapping[str, Any]
 Picture = Image.Image | Chart
@@ -41,7 +40,6 @@ def training_figures(metrics: Sequence[Record], frames: Sequence[Record]) -> dic
     if metrics:
         drawn["curves"] = charts.training_curves(metrics)
     if frames:
-        check(frames, FRAMES, "frames/")
         drawn["figure1"] = panels.figure_1(frames)
     return drawn
 

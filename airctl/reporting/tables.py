@@ -7,6 +7,7 @@ from typing import Any
 
 from airctl.reporting.dataset import statistics_lines
 from airctl.reporting.words import outcome_label
+from airctl.results.sweep import LEVELS
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -33,12 +34,15 @@ def count_table(result: dict[str, Any]) -> str:
     return (
         f"{table(header, rows)}\n\n"
         f"count accuracy {result['count_accuracy']:.2%} ± {result['standard_error']:.2%} on {result['scenes']} scenes "
-        f"(before the second look {result['count_accuracy_amortised']:.2%}; one posterior sample "
-        f"{result['count_accuracy_sampled']:.2%}), ELBO {result['elbo']:.1f} nats per scene;\n"
-        f"boxes: mean IoU {result['mean_iou']:.3f}, average precision at IoU 0.5 {result['average_precision']:.3f} "
+        f"(one posterior sample {result['count_accuracy_sampled']:.2%}), bound {result['elbo']:.1f} nats per scene;\n"
+        f"boxes: mean IoU {_iou(result)}, average precision at IoU 0.5 {result['average_precision']:.3f} "
         f"({result['objects']} objects)\n\n"
         f"{outcome_table(result)}"
     )
+
+
+def _iou(result: dict[str, Any]) -> str:
+    return "-" if result["mean_iou"] is None else f"{result['mean_iou']:.3f}"
 
 
 def outcome_table(result: dict[str, Any]) -> str:
@@ -51,20 +55,23 @@ def outcome_table(result: dict[str, Any]) -> str:
 
 
 def sweep_table(result: dict[str, Any]) -> str:
-    """All runs of a sweep, a row each, and their summary."""
-    levels = list(result["success_rate"])
-    header = ["run", f"{result['split']} accuracy", *(f"steps to {level}" for level in levels)]
+    """All runs of a sweep, a line each, and what they come to."""
+    header = ["run", f"{result['split']} accuracy", *(f"steps to {level}%" for level in LEVELS)]
     rows = [
-        [row["run"], f"{row['accuracy']:.2%}", *(str(row.get(f"steps_to_{level}") or "-") for level in levels)]
+        [row["run"], _accuracy_of(row), *(str(row[f"steps_to_{level}"] or "-") for level in LEVELS)]
         for row in result["runs"]
     ]
-    reached = ", ".join(
-        f"{share:.0%} of the runs at {level} or more" for level, share in result["success_rate"].items()
-    )
-    return (
-        f"{table(header, rows)}\n\n"
-        f"mean of all {len(rows)} runs {result['mean']:.2%}, worst {result['worst']:.2%}; {reached}"
-    )
+    if result["mean"] is None:
+        names = ", ".join(result["unfinished"])
+        told = f"no mean yet: {len(result['unfinished'])} of {len(rows)} runs are unfinished ({names})"
+    else:
+        reached = ", ".join(f"{result[f'reached_{level}']:.0%} of the runs at {level}% or more" for level in LEVELS)
+        told = f"mean of all {len(rows)} runs {result['mean']:.2%}, worst {result['worst']:.2%}; {reached}"
+    return f"{table(header, rows)}\n\n{told}"
+
+
+def _accuracy_of(row: dict[str, Any]) -> str:
+    return "-" if row["accuracy"] is None else f"{row['accuracy']:.2%}" + " (failed)" * (row["status"] == "failed")
 
 
 def found_table(rows: Sequence[dict[str, Any]]) -> str:
@@ -82,13 +89,23 @@ def info_lines(told: dict[str, Any]) -> str:
     if told["kind"] == "data":
         rows += [
             ("data file", f"{told['path']}, {told['bytes'] / 1e6:.1f} MB, every checksum right"),
-            ("made by", f"{told['generator']} {told['generator_version']}, schema {told['schema']}"),
+            ("made by", f"{told['generator']} {told['generator_version']}, schema {told['file_schema']}"),
             ("preset", f"{told['preset']}, seed {told['seed']}"),
             ("scenes", f"0 to {told['max_digits']} objects on {told['canvas']}x{told['canvas']} pixels"),
             ("objects", f"{told['digits']}, sha256 {told['digits_sha256']}"),
+            ("", f"sha256 of the file {told['sha256']}"),
         ]
         for split in ("train", "test"):
             rows += [(split if i == 0 else "", line) for i, line in enumerate(_split_lines(told[split]))]
+    elif told["kind"] == "model":
+        rows += [
+            ("model", f"{told['path']}, {told['bytes'] / 1e6:.1f} MB, every byte checked"),
+            ("", f"sha256 {told['weights_sha256']}"),
+            ("made by", f"airctl {told['airctl']} from run {told['run']}, step {told['step']}"),
+            ("preset", f"{told['preset']}, estimator {told['estimator']}, seed {told['seed']}"),
+            ("changed", ", ".join(told["changed"]) or "nothing"),
+            ("data", f"{told['data']['path']}, sha256 {told['data']['sha256'] or '-'}"),
+        ]
     else:
         percent = {k: "-" if told[k] is None else f"{told[k]:.2%}" for k in ("validation_accuracy", "best_accuracy")}
         data, step = told["data"], "nothing yet" if told["step"] is None else f"step {told['step']} of {told['steps']}"
@@ -96,11 +113,11 @@ def info_lines(told: dict[str, Any]) -> str:
             ("run", f"{told['path']}, {told['bytes'] / 1e6:.1f} MB"),
             ("preset", f"{told['preset']}, estimator {told['estimator']}, seed {told['seed']}"),
             ("changed", ", ".join(told["changed"]) or "nothing"),
-            ("trained", step + (", finished" if told["finished"] else "; train --resume goes on")),
+            ("trained", step + (", finished" if told["finished"] else "; resume it to go on")),
             ("validation", f"{percent['validation_accuracy']}, best {percent['best_accuracy']} at {told['best_step']}"),
             ("checkpoints", ", ".join(map(str, told["checkpoints"])) or "none"),
-            ("data", f"{data['path']}{'' if told['data_is_there'] else ' (not there any more)'}"),
-            ("", f"sha256 {data.get('sha256', '-')}"),
+            ("data", f"{data['path']}{'' if told['data_exists'] else ' (gone)'}"),
+            ("", f"sha256 {data['sha256'] or '-'}"),
             ("results", ", ".join(told["results"])),
         ]
     width = max(len(name) for name, _ in rows)

@@ -61,7 +61,7 @@ def variance_table(result: dict[str, Any]) -> str:
         parts += [f"{words}, {result['parameters'][group]} numbers:", table(*estimator_rows(BY_GROUP, rows))]
     if len(result["checkpoints"]) > 1:
         parts += ["Total variance at each step of the training:", _over_training(result["checkpoints"])]
-    if "report_2019" in result:
+    if result["report_2019"] is not None:
         parts += [_against_report(result)]
     return "\n\n".join(parts)
 

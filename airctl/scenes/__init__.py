@@ -6,7 +6,7 @@ from airctl.scenes.generate import generate_data
 from airctl.scenes.glyphs import NAMED_SOURCES, Glyphs, load_glyphs
 from airctl.scenes.idx import read_idx
 from airctl.scenes.own import Fitted, Fitting, Picture, fit, read_scenes
-from airctl.scenes.statistics import statistics
+from airctl.scenes.statistics import object_size, statistics
 from airctl.scenes.store import read_attributes, read_split, write_scenes
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "fit",
     "generate_data",
     "load_glyphs",
+    "object_size",
     "read_attributes",
     "read_idx",
     "read_scenes",

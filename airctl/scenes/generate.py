@@ -59,7 +59,7 @@ def _check_output(out: Path, force: bool) -> None:
         if out.is_dir():
             raise ConfigError(f"{out} is a folder: give the name of a file to write, such as {out / 'scenes.h5'}")
         if out.exists() and not force:
-            raise ConfigError(f"{out} exists: pass --force to replace it, or choose another name")
+            raise ConfigError(f"{out} exists: say force=True to replace it, or choose another name", "force")
     except (OSError, ValueError) as error:
         raise ConfigError(f"{str(out)!r} cannot be the name of a file ({error}): choose another name") from error
     if "\0" in str(out):

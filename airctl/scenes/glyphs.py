@@ -105,7 +105,8 @@ def _known_idx(folder: Path, name: str) -> np.ndarray:
     if hashlib.sha256(content).hexdigest() != MNIST_FILES[name][0]:
         raise InputFileError(
             f"{path}: is a valid IDX file but not MNIST's (its sha256 differs): for other digits pass the folder or "
-            f"file as --digits PATH, for MNIST itself remove it"
+            f"file as digits=PATH, for MNIST itself remove it",
+            "digits",
         )
     return array_of(content)
 

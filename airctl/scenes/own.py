@@ -60,11 +60,11 @@ class Fitting:
     def __post_init__(self) -> None:
         for name, known in {"invert": INVERT, "fit": FIT, "resample": RESAMPLE}.items():
             if getattr(self, name) not in known:
-                raise ConfigError(f"--{name} {getattr(self, name)}: expected one of {', '.join(known)}")
+                raise ConfigError(f"{name}={getattr(self, name)}: expected one of {', '.join(known)}", name)
         if self.background is not None and not 0 <= self.background <= 255:
-            raise ConfigError(f"--background {self.background}: expected a brightness of 0 to 255")
+            raise ConfigError(f"background={self.background}: expected a brightness of 0 to 255", "background")
         if not 0 < self.fill <= 1:
-            raise ConfigError(f"--fill {self.fill}: expected more than 0 and at most 1")
+            raise ConfigError(f"fill={self.fill}: expected more than 0 and at most 1", "fill")
 
 
 @dataclass(frozen=True)

@@ -49,3 +49,15 @@ def _overlap(boxes: np.ndarray) -> np.ndarray:
     high = np.minimum(boxes[:, :, None, 2:], boxes[:, None, :, 2:])
     shared = (high > low).all(-1) & ~np.eye(boxes.shape[1], dtype=bool)
     return np.asarray(shared.any((1, 2)))
+
+
+MARGIN = 1.35  # of an object with the margin that it needs, over the longer side of its ink: a digit of MNIST's 28 px
+
+
+def object_size(split: SceneSplit) -> float:
+    """The side in pixels of an object with its margin, from the true boxes; a quarter of the canvas without any."""
+    there = split.boxes[..., 0] >= 0
+    if not there.any():
+        return float(split.images.shape[-1] / 4)
+    boxes = split.boxes[there].astype(float)
+    return float(round(MARGIN * (boxes[:, 2:] - boxes[:, :2]).max(1).mean(), 1))

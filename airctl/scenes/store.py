@@ -167,7 +167,7 @@ def read_dataset(path: Path, names: list[str], most: int) -> np.ndarray:
     with _opened(path, "an HDF5 file with a dataset of pictures") as file:
         name = next((name for name in names if name.split("/")[0] in file.id), None)
         if name is None:
-            raise _RefusedError(f"holds no dataset {' or '.join(names)} (--dataset names another)")
+            raise _RefusedError(f"holds no dataset {' or '.join(names)} (say which dataset to read)")
         group, (*groups, last) = file, name.split("/")
         for part in groups:
             group = _child(group, part, h5py.Group)

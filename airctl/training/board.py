@@ -21,8 +21,9 @@ class Board:
                 from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise ConfigError(
-                "--tensorboard needs the package tensorboard: pip install 'airctl[tensorboard]', or leave it out "
-                "(metrics.csv and metrics.jsonl are written in any case)"
+                "tensorboard=True needs the package tensorboard: pip install 'airctl[tensorboard]', or leave it out "
+                "(metrics.csv and metrics.jsonl are written in any case)",
+                "tensorboard",
             ) from error
         self._make = SummaryWriter
         self._writer: Any = None

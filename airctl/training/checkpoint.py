@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save as tensors_as_bytes
 from torch import Tensor, nn
@@ -68,9 +68,7 @@ def load(checkpoint: Path, modules: nn.Module, optimizers: Optimizers = ()) -> d
     Raises ``InputFileError`` for anything missing, changed or of another shape; then nothing has been loaded.
     """
     verify(checkpoint)
-    state = _read_json(checkpoint / "state.json")
-    if type(state.get("step")) is not int or state["step"] != step_of(checkpoint):
-        raise InputFileError(f"{checkpoint / 'state.json'} is not of the step that the folder's name says")
+    state = _read_state(checkpoint)
     wanted = _tensors(modules)
     weights = _read_tensors(checkpoint / TENSORS[0], sum(t.nbytes for t in wanted.values()), lambda stored: wanted)
     if optimizers:
@@ -79,6 +77,22 @@ def load(checkpoint: Path, modules: nn.Module, optimizers: Optimizers = ()) -> d
         for name, tensor in modules.state_dict().items():
             tensor.copy_(weights[name])
     return state
+
+
+def load_model(checkpoint: Path, model: nn.Module) -> dict[str, Any]:
+    """``load`` of the model alone: what an estimator has learnt is left where it is, whatever estimator that was."""
+    verify(checkpoint)
+    state, expected = _read_state(checkpoint), _tensors(model)
+    weights = _read_some(checkpoint / TENSORS[0], {f"model.{name}": tensor for name, tensor in expected.items()})
+    with torch.no_grad():
+        for name, tensor in expected.items():
+            tensor.copy_(weights[f"model.{name}"])
+    return state
+
+
+def weights_sha256(checkpoint: Path) -> str:
+    """The sha256 of the weights, as the manifest of a checkpoint that ``verify`` has passed says it."""
+    return str(_read_json(checkpoint / "manifest.json")["files"][TENSORS[0]]["sha256"])
 
 
 def verify(checkpoint: Path) -> None:
@@ -282,6 +296,34 @@ def _current_name(name: str) -> str:
         if name.startswith(old):
             return new + name.removeprefix(old)
     return name
+
+
+def _read_state(checkpoint: Path) -> dict[str, Any]:
+    state = _read_json(checkpoint / "state.json")
+    if type(state.get("step")) is not int or state["step"] != step_of(checkpoint):
+        raise InputFileError(f"{checkpoint / 'state.json'} is not of the step that the folder's name says")
+    return state
+
+
+def _read_some(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of ``expected`` from a file that may hold others."""
+    found: dict[str, Tensor] = {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            held = {_current_name(name): name for name in file.keys()}  # noqa: SIM118  # it is no mapping
+            for name, tensor in expected.items():
+                stored = held.get(name, "")
+                if not stored or tuple(file.get_slice(stored).get_shape()) != tuple(tensor.shape):
+                    raise InputFileError(
+                        f"{path} does not fit the run's config: {name!r} is missing or of another shape"
+                    )
+                found[name] = file.get_tensor(stored)
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        raise InputFileError(f"{path} cannot be read as safetensors: {error}") from error
+    wrong = [name for name, tensor in expected.items() if found[name].dtype != tensor.dtype]
+    if wrong:
+        raise InputFileError(f"{path} does not fit the run's config: {wrong[0]!r} is of another type")
+    return found
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from airctl import _version, config
 from airctl.config import Config
 from airctl.errors import ConfigError, InputFileError, RunInUseError
 from airctl.files import append, is_regular, make_folder, read_small, storage_errors, sync, write_text
+from airctl.results.door import plain_value, read_object
 
 
 class RunFolder:
@@ -81,7 +82,7 @@ class RunFolder:
                     else "another process"
                 )
                 raise RunInUseError(
-                    f"{self.path} is being written by {who}: wait for it, or choose another --run"
+                    f"{self.path} is being written by {who}: wait for it, or choose another run folder"
                 ) from error
         try:
             write_text(holder, f"process {os.getpid()} on {platform.node()}\n")
@@ -149,14 +150,7 @@ class RunFolder:
 
     def read_json(self, name: str) -> dict[str, Any]:
         """A result file such as eval.json; ``InputFileError`` if it is not one JSON object."""
-        path = self.path / name
-        try:
-            value = json.loads(read_small(path, 16 << 20))
-        except (ValueError, RecursionError, InputFileError) as error:
-            raise InputFileError(f"{path} cannot be read as JSON: {error}") from error
-        if not isinstance(value, dict):
-            raise InputFileError(f"{path} holds no JSON object")
-        return value
+        return read_object(self.path / name)
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> Path:
         """Write a result file such as eval.json, and return its path."""
@@ -165,8 +159,8 @@ class RunFolder:
 
 
 def dumps(value: Mapping[str, Any]) -> str:
-    """JSON as airctl writes it to files."""
-    return json.dumps(value, indent=1) + "\n"
+    """JSON as airctl writes it to files; a number that is not finite is null."""
+    return json.dumps(plain_value(value), indent=1, allow_nan=False) + "\n"
 
 
 def environment() -> dict[str, Any]:

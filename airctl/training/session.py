@@ -20,6 +20,7 @@ from airctl.config import Config
 from airctl.errors import InputFileError, NotFiniteError
 from airctl.evaluation.collapse import CountState, advice
 from airctl.inference import passes
+from airctl.results.training import TrainResult
 from airctl.training import checkpoint
 from airctl.training.board import Board
 from airctl.training.frames import Watched, due
@@ -41,17 +42,6 @@ class State:
     best_accuracy: float | None = None
     best_step: int | None = None
     retries: int = 0  # how often the loss was not finite; each halves the learning rates
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """How a call of ``train`` ended."""
-
-    run: str
-    steps: int  # steps done in all
-    seconds: float  # of this call
-    validation_accuracy: float | None
-    stopped_by: int | None = None  # the signal that stopped it
 
 
 @dataclass(frozen=True)

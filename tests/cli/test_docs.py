@@ -13,7 +13,9 @@ from PIL import Image
 
 import airctl
 from airctl import cli
+from airctl.cli import json_reference
 from airctl.cli.reference import reference
+from airctl.results.door import rows
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,6 +23,20 @@ ROOT = Path(__file__).parents[2]
 def test_docs_cli_md_is_what_the_commands_say() -> None:
     """Every command and option, word for word; ``make docs`` writes it anew."""
     assert (ROOT / "docs/cli.md").read_text(encoding="utf-8") == reference()
+
+
+def test_docs_json_md_is_what_the_results_say() -> None:
+    """Every key of every result, with its type, unit and meaning; ``make docs`` writes it anew."""
+    assert (ROOT / "docs/json.md").read_text(encoding="utf-8") == json_reference.reference()
+
+
+def test_every_key_of_every_result_has_a_meaning_and_is_snake_case() -> None:
+    """No row of the table is empty, and no key has a capital letter or a space."""
+    for kind, _ in json_reference.RESULTS.values():
+        for key, type_name, _, meaning in rows(kind):
+            assert meaning, key
+            assert type_name, key
+            assert re.fullmatch(r"[a-z0-9_]+", key.replace("[]", "").split(".")[-1]), key
 
 
 def test_the_reference_names_every_command_option_and_alias() -> None:

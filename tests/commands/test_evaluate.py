@@ -9,9 +9,8 @@ import pytest
 import torch
 
 import airctl
-from airctl.inference import find
-from airctl.inference.effort import CROWDED, USUAL
 from airctl.reporting import count_table
+from airctl.results.door import to_json
 from airctl.scenes import read_split
 
 
@@ -19,28 +18,16 @@ def test_confusion_accuracy_and_counts_agree(finished: Path, data: Path, tmp_pat
     """The matrix sums to the scenes, its rows to the true counts, its diagonal to the accuracy."""
     result = airctl.evaluate(shutil.copytree(finished, tmp_path / "run"))
     counts = read_split(data, "test").counts
-    confusion = torch.tensor(result["confusion"])
-    assert confusion.sum() == result["scenes"] == len(counts)
+    confusion = torch.tensor(result.confusion)
+    assert confusion.sum() == result.scenes == len(counts)
     assert confusion.sum(1)[:3].tolist() == [int((counts == n).sum()) for n in range(3)]
-    assert result["count_accuracy"] == pytest.approx(confusion.diagonal().sum().item() / len(counts))
-    for n, accuracy in result["per_count_accuracy"].items():
+    assert result.count_accuracy == pytest.approx(confusion.diagonal().sum().item() / len(counts))
+    for n, accuracy in result.per_count_accuracy.items():
         assert accuracy == pytest.approx((confusion[n, n] / confusion[n].sum()).item())
-    assert f"{result['count_accuracy']:.2%}" in count_table(result)
+    assert f"{result.count_accuracy:.2%}" in count_table(to_json(result))
 
 
 def test_more_steps_than_in_training_widen_the_matrix(finished: Path, tmp_path: Path) -> None:
     """--num-steps 5 lets the counts 4 and 5 be inferred."""
     result = airctl.evaluate(shutil.copytree(finished, tmp_path / "run"), num_steps=5)
-    assert len(result["confusion"]) == 6
-
-
-def test_the_look_at_crowded_scenes_is_said(finished: Path, data: Path, tmp_path: Path) -> None:
-    """What is found is what the search finds that tries harder, and the result tells that it did."""
-    folder = shutil.copytree(finished, tmp_path / "run")
-    run, result = airctl.load(folder), airctl.evaluate(folder, crowded=True)
-    true = read_split(data, "test")
-    images = torch.from_numpy(true.images)
-    counts = {effort: find(run.model, images, run.log_p(), effort).counts for effort in (USUAL, CROWDED)}
-    assert result["crowded"]
-    assert result["count_accuracy"] == pytest.approx((counts[CROWDED] == true.counts).mean())
-    assert (counts[CROWDED] != counts[USUAL]).any()
+    assert len(result.confusion) == 6

@@ -49,7 +49,7 @@ class Elements(HTMLParser):
 
 @pytest.fixture(scope="module")
 def evaluated(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small run with eval.json and variance.json; tests must not write to it."""
+    """A small run with eval-test.json and variance.json; tests must not write to it."""
     run = shutil.copytree(finished, tmp_path_factory.mktemp("report") / "first")
     airctl.evaluate(run)
     airctl.measure_variance(run, samples=4, batch=4, estimators=["exact", "score-function"])
@@ -75,7 +75,7 @@ def test_the_page_has_the_numbers_of_the_run(run: Path) -> None:
     """Accuracy, confusion, shares, variance, config and command lines: what the files say stands on the page."""
     out = airctl.report(run)
     page = out.read_text(encoding="utf-8")
-    result, text = json.loads((run / "eval.json").read_text()), Elements(page).text
+    result, text = json.loads((run / "eval-test.json").read_text()), Elements(page).text
     assert out == run / "report.html"
     assert f"{result['count_accuracy']:.2%}" in text
     assert f"{result['elbo']:.1f}" in text
@@ -104,7 +104,6 @@ def test_the_commands_under_repeat_it_repeat_the_run(
     monkeypatch.chdir(tmp_path)
     words = ["train", "my scenes.h5", "--run", "it's a run", "--seed", "2", "--threads", "1", *settings()]
     assert command(words, monkeypatch, capsys)[0] == 0
-    airctl.evaluate(Path(run.name), crowded=True)
     airctl.measure_variance(
         Path(run.name), samples=4, batch=4, estimators=["exact"], checkpoints=["0", "last"], fit_steps=2
     )
@@ -196,15 +195,16 @@ def test_nothing_of_a_hostile_run_becomes_part_of_the_page(run: Path) -> None:
     (hostile / "environment.json").write_text(json.dumps({HOSTILE: HOSTILE, "threads": HOSTILE}))
     data = json.loads((hostile / "data.json").read_text())
     (hostile / "data.json").write_text(json.dumps(data | {"digits": HOSTILE, HOSTILE: HOSTILE}))
-    for name in ("eval.json", "gallery.json"):
-        text = (hostile / name).read_text()
-        (hostile / name).write_text(text.replace("object missed", json.dumps(HOSTILE)[1:-1]))
+    text = (hostile / "gallery-test.json").read_text()
+    (hostile / "gallery-test.json").write_text(text.replace("object_missed", json.dumps(HOSTILE)[1:-1]))
+    result = json.loads((hostile / "eval-test.json").read_text())
+    (hostile / "eval-test.json").write_text(json.dumps(result | {"split": HOSTILE, "data": HOSTILE, HOSTILE: HOSTILE}))
     variance = json.loads((hostile / "variance.json").read_text())
     variance["estimators"][HOSTILE] = variance["estimators"].pop("exact")
     (hostile / "variance.json").write_text(json.dumps(variance))
-    gallery = json.loads((hostile / "gallery.json").read_text())
+    gallery = json.loads((hostile / "gallery-test.json").read_text())
     gallery["scenes"][0]["image"] = HOSTILE
-    (hostile / "gallery.json").write_text(json.dumps(gallery))
+    (hostile / "gallery-test.json").write_text(json.dumps(gallery))
     page = Elements(airctl.report(hostile).read_text(encoding="utf-8"))
     assert HOSTILE in page.text
     assert len(page.scripts) == 2
@@ -223,15 +223,15 @@ def test_the_check_for_hostile_text_can_fail() -> None:
 
 
 def test_a_run_that_is_not_evaluated_is_evaluated_once(finished: Path, tmp_path: Path) -> None:
-    """Without eval.json the report makes it; with it, it is left as it is."""
+    """Without eval-test.json the report makes it; with it, it is left as it is."""
     run = shutil.copytree(finished, tmp_path / "first")
     airctl.report(run)
-    before = (run / "eval.json").stat().st_mtime_ns
+    before = (run / "eval-test.json").stat().st_mtime_ns
     airctl.report(run)
-    assert (run / "eval.json").stat().st_mtime_ns == before
-    (run / "gallery.json").unlink()
+    assert (run / "eval-test.json").stat().st_mtime_ns == before
+    (run / "gallery-test.json").unlink()
     airctl.report(run)
-    assert (run / "eval.json").stat().st_mtime_ns != before
+    assert (run / "eval-test.json").stat().st_mtime_ns != before
 
 
 def test_several_runs_stand_side_by_side(run: Path, data: Path, tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_several_runs_stand_side_by_side(run: Path, data: Path, tmp_path: Path) 
 
     airctl.train(data, tmp_path / "second", tiny("train.seed=3", "objective.estimator=rloo"), threads=1)
     runs = [run, tmp_path / "second"]
-    with pytest.raises(ConfigError, match="say with --out"):
+    with pytest.raises(ConfigError, match="say with out=FILE"):
         airctl.report(runs)
     page = airctl.report(runs, out=tmp_path / "both.html").read_text(encoding="utf-8")
     assert [each["name"] for each in embedded(page)["runs"]] == ["first", "second"]
@@ -255,7 +255,7 @@ def test_many_runs_share_the_room(run: Path, tmp_path: Path) -> None:
     """Twelve runs keep fewer scenes each, and every kind of scene that there is."""
     page = airctl.report([run] * 12, out=tmp_path / "many.html").read_text(encoding="utf-8")
     galleries = [each["gallery"] for each in embedded(page)["runs"]]
-    whole = json.loads((run / "gallery.json").read_text())["scenes"]
+    whole = json.loads((run / "gallery-test.json").read_text())["scenes"]
     assert len(galleries) == 12
     assert all(len(gallery) <= 40 for gallery in galleries)
     assert {s["outcome"] for s in galleries[0]} == {s["outcome"] for s in whole}
@@ -265,10 +265,10 @@ def test_many_runs_share_the_room(run: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("eval.json", "[]"),
-        ("eval.json", '{"outcomes": 3, "count_accuracy_amortised": 1, "step": 12}'),
-        ("gallery.json", '{"step": 12}'),
-        ("gallery.json", "{"),
+        ("eval-test.json", "[]"),
+        ("eval-test.json", '{"outcomes": 3, "count_accuracy_sampled": 1, "step": 12}'),
+        ("gallery-test.json", '{"step": 12}'),
+        ("gallery-test.json", "{"),
         ("variance.json", '{"estimators": {"exact": {}}}'),
         ("frames/step_00000000.json", '{"step": 0}'),
     ],
@@ -276,7 +276,7 @@ def test_many_runs_share_the_room(run: Path, tmp_path: Path) -> None:
 def test_results_that_are_none_are_one_sentence(run: Path, name: str, text: str) -> None:
     """A result file that holds something else is named, with what to do; no traceback, and no page."""
     (run / name).write_text(text)
-    with pytest.raises(InputFileError, match=r"again, and delete frames|cannot be read as JSON|no JSON object"):
+    with pytest.raises(InputFileError, match=r"evaluate it again|measure it again|delete it|holds no JSON object"):
         airctl.report(run)
     assert not (run / "report.html").exists()
 
@@ -308,20 +308,20 @@ def test_evaluation_draws_every_picture(evaluated: Path) -> None:
 
 def test_the_gallery_keeps_some_of_every_kind(evaluated: Path) -> None:
     """Each outcome and each cell of the confusion matrix that holds a scene has scenes in the gallery."""
-    result = json.loads((evaluated / "eval.json").read_text())
-    scenes = json.loads((evaluated / "gallery.json").read_text())["scenes"]
+    result = json.loads((evaluated / "eval-test.json").read_text())
+    scenes = json.loads((evaluated / "gallery-test.json").read_text())["scenes"]
     assert {s["outcome"] for s in scenes} == {name for name, share in result["outcomes"].items() if share}
     cells = {(t, f) for t, row in enumerate(result["confusion"]) for f, number in enumerate(row) if number}
     assert {(s["true"], s["found"]) for s in scenes} == cells
 
 
 def test_a_model_that_finds_nothing_has_pictures_and_a_page(data: Path, tmp_path: Path) -> None:
-    """Without a single step, after the second look too, there are no glimpses and no traversal; the rest is drawn."""
+    """Without a single step, there are no glimpses and no traversal; the rest is drawn."""
     from small import tiny
 
     airctl.train(data, tmp_path / "run", tiny("network.present_bias=-10000.0", "train.steps=1"), threads=1)
     page = airctl.report(tmp_path / "run").read_text(encoding="utf-8")
-    result = json.loads((tmp_path / "run/eval.json").read_text())
+    result = json.loads((tmp_path / "run/eval-test.json").read_text())
     assert {f for row in result["confusion"] for f, number in enumerate(row) if number} == {0}
     assert embedded(page)["glimpses"] == []
     assert embedded(page)["traversal"]["rows"] == []

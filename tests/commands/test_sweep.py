@@ -3,45 +3,159 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
-from small import TINY
+from filelock import FileLock
+from small import TINY, settings, tiny
 
-from airctl.commands.sweep import parse_seeds, parse_variations, steps_to, summary, sweep
+from airctl.commands.sweep import parse_seeds, parse_variations, sweep
 from airctl.errors import AirctlError, ConfigError
 from airctl.reporting import sweep_table
+from airctl.results.door import read, to_json
+from airctl.results.sweep import SweepResult, SweepRun, over_all, steps_to
+from airctl.training import RunFolder
 
-OPTIONS = [word for setting in TINY for word in ("--set", setting)]
+ROOT = Path(__file__).parents[2]
+ENDLESS = ["--set", "train.steps=1000000"]
 
 
 def test_two_seeds_make_two_runs_and_a_table_and_are_not_trained_again(data: Path, tmp_path: Path) -> None:
     """Every run is there with its own seed; a second call reads what the first has made."""
-    result = sweep(data, tmp_path, [0, 1], options=OPTIONS, jobs=1)
-    assert [(row["run"], row["seed"], row["steps"]) for row in result["runs"]] == [("seed=0", 0, 12), ("seed=1", 1, 12)]
-    assert json.loads((tmp_path / "sweep.json").read_text()) == result
+    result = sweep(str(data), str(tmp_path), tiny(), [0, 1], jobs=1)
+    assert [(row.run, row.seed, row.steps) for row in result.runs] == [("seed=0", 0, 12), ("seed=1", 1, 12)]
+    assert result.changed == [setting for setting in sorted(result.changed) if setting in TINY] or set(TINY) >= set(
+        result.changed
+    )
+    assert read(SweepResult, tmp_path / "sweep.json", "") == result
+    assert json.loads((tmp_path / "sweep.json").read_text())["schema"] == 1
     weights = tmp_path / "seed=0/checkpoints/step_00000012/model.safetensors"
     before = weights.stat().st_mtime_ns
-    assert sweep(data, tmp_path, [0, 1], options=OPTIONS, jobs=1) == result
+    assert sweep(data, tmp_path, tiny(), [0, 1], jobs=1) == result
     assert weights.stat().st_mtime_ns == before
 
 
-def test_a_failed_run_counts_as_nothing_right(data: Path, tmp_path: Path) -> None:
-    """A run that cannot be trained is in the table and in the mean, as 0."""
+def test_a_run_that_cannot_be_trained_counts_as_nothing_right(data: Path, tmp_path: Path) -> None:
+    """It is in the table and in the mean, as 0, and its reason is told."""
     told: list[str] = []
     variations = [(), ("train.batch=4096",)]
-    result = sweep(data, tmp_path, [0], options=OPTIONS, variations=variations, jobs=1, say=told.append)
-    good, bad = result["runs"]
-    assert bad["accuracy"] == result["worst"] == 0
-    assert "do not fill one batch" in bad["failed"][0]
-    assert result["mean"] == pytest.approx(good["accuracy"] / 2)
-    assert any("failed, exit code 2" in line for line in told)
+    result = sweep(data, tmp_path, tiny(), [0], variations=variations, jobs=2, say=told.append)
+    good, bad = result.runs
+    assert (bad.status, bad.accuracy, result.worst) == ("failed", 0, 0)
+    assert "do not fill one batch" in str(bad.reason)
+    assert result.mean == pytest.approx((good.accuracy or 0) / 2)
+    assert any("failed, " in line for line in told)
+    assert "(failed)" in (tmp_path / "sweep.md").read_text()
+
+
+def test_a_locked_run_is_unfinished_and_stops_the_mean(airctl, data: Path, tmp_path: Path) -> None:
+    """A run that another process writes is not accuracy 0: it is named, there is no mean, and the exit code is 1."""
+    (tmp_path / "seed=1").mkdir()
+    words = ["sweep", data, "--run", tmp_path, "--seeds", "0,1", "--jobs", 1, *settings(), "--json"]
+    with FileLock(tmp_path / "seed=1/.lock"):
+        code, out, err = airctl(*words)
+    result = json.loads(out)
+    assert (code, result["unfinished"], result["mean"]) == (1, ["seed=1"], None)
+    assert "1 of 2 runs are unfinished: seed=1" in err
+    assert "is being written by" in result["runs"][1]["reason"]
+    assert "no mean yet" in (tmp_path / "sweep.md").read_text()
+    assert airctl(*words)[0] == 0
+    assert read(SweepResult, tmp_path / "sweep.json", "").mean is not None
 
 
 def test_a_sweep_in_which_all_fails_is_an_error(data: Path, tmp_path: Path) -> None:
-    """With nothing to tabulate the reason is told."""
-    with pytest.raises(AirctlError, match=r"every run of the sweep failed.*no config key"):
-        sweep(data, tmp_path, [0], options=["--set", "network.hiden=3"], jobs=1)
+    """With nothing to tabulate the reason is told, and a key that does not exist before anything is made."""
+    with pytest.raises(AirctlError, match=r"every run of the sweep failed.*do not fill one batch"):
+        sweep(data, tmp_path / "a", tiny("train.batch=4096"), [0], jobs=1)
+    with pytest.raises(ConfigError, match="no config key"):
+        sweep(data, tmp_path / "b", tiny(), [0], variations=[("model.hiden=3",)])
+    assert not (tmp_path / "b").exists()
+
+
+def test_two_sweeps_do_not_share_a_folder(data: Path, tmp_path: Path) -> None:
+    """The second is told who writes there."""
+    with RunFolder(tmp_path).lock(), pytest.raises(AirctlError, match="is being written by process"):
+        sweep(data, tmp_path, tiny(), [0], jobs=1)
+
+
+def started(data: Path, folder: Path, cwd: Path) -> subprocess.Popen[str]:
+    """A sweep of two endless runs, from the command line, in the folder ``cwd``."""
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from airctl.cli import main; main()"
+    words = ["sweep", str(data), "--run", str(folder), "--seeds", "0..2", "--jobs", "2", *settings(), *ENDLESS]
+    return subprocess.Popen(
+        [sys.executable, "-P", "-c", code, *words, "--json"], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+
+
+def until(condition, seconds: float = 120) -> None:
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+
+
+def trains(folder: Path, *seeds: int) -> bool:
+    return all((folder / f"seed={seed}/metrics.jsonl").exists() for seed in seeds)
+
+
+def free(run: Path) -> bool:
+    """Whether nobody writes into a run."""
+    lock = FileLock(run / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except TimeoutError:
+        return False
+    lock.release()
+    return True
+
+
+def test_sigterm_ends_the_children_and_names_what_is_unfinished(data: Path, tmp_path: Path) -> None:
+    """Nothing of the current folder is imported; both runs save; exit code 143; all three are unfinished."""
+    place, folder = tmp_path / "place", tmp_path / "sweep"
+    place.mkdir()
+    for name in ("click", "airctl", "torch", "socket", "struct", "multiprocessing", "sitecustomize"):
+        (place / f"{name}.py").write_text(f"open({str(tmp_path / 'planted')!r}, 'w').close()")
+    process = started(data, folder, place)
+    until(lambda: trains(folder, 0, 1))
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    result = json.loads(out)
+    assert process.returncode == 143, err
+    assert not (tmp_path / "planted").exists()
+    assert (result["unfinished"], result["mean"]) == (["seed=0", "seed=1", "seed=2"], None)
+    assert [run["reason"][:13] for run in result["runs"]] == ["stopped after", "stopped after", "not started"]
+    for seed in (0, 1):
+        assert free(folder / f"seed={seed}")
+        assert (folder / f"seed={seed}/checkpoints/last").exists()
+
+
+def test_children_do_not_outlive_a_killed_parent(data: Path, tmp_path: Path) -> None:
+    """SIGKILL of the sweep: each of its runs saves and ends."""
+    process = started(data, tmp_path, tmp_path)
+    until(lambda: trains(tmp_path, 0, 1))
+    process.kill()
+    process.communicate(timeout=60)
+    until(lambda: free(tmp_path / "seed=0") and free(tmp_path / "seed=1"), 60)
+
+
+def test_a_killed_run_is_unfinished(data: Path, tmp_path: Path) -> None:
+    """SIGKILL of a child, as the kernel does without memory: its run is named with the exit code, the others go on."""
+    process = started(data, tmp_path, tmp_path)
+    until(lambda: trains(tmp_path, 0, 1))
+    holder = (tmp_path / "seed=0/.holder").read_text().split()
+    os.kill(int(holder[1]), signal.SIGKILL)
+    until(lambda: trains(tmp_path, 2))
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=60)
+    rows = json.loads(out)["runs"]
+    assert (rows[0]["status"], rows[0]["reason"]) == ("unfinished", "its process ended with exit code -9")
+    assert rows[0]["accuracy"] is None
 
 
 @pytest.mark.parametrize(("text", "seeds"), [("3", [3]), ("0..2", [0, 1, 2]), ("1,5,8..9", [1, 5, 8, 9]), ("1,1", [1])])
@@ -53,7 +167,7 @@ def test_seeds_are_read(text: str, seeds: list[int]) -> None:
 @pytest.mark.parametrize("text", ["", "a", "3..", "..3", "5..2", "1;2", "-1", "0..99999999999"])
 def test_seeds_that_cannot_be_meant_are_refused(text: str) -> None:
     """One sentence, no traceback."""
-    with pytest.raises(ConfigError, match="--seeds"):
+    with pytest.raises(ConfigError, match="seeds="):
         parse_seeds(text)
 
 
@@ -66,18 +180,24 @@ def test_variations_are_every_combination() -> None:
         ("a.b=2", "c.d=4"),
     ]
     assert parse_variations([]) == [()]
-    with pytest.raises(ConfigError, match="--vary"):
+    with pytest.raises(ConfigError, match="vary="):
         parse_variations(["a.b"])
 
 
+def row(accuracy: float | None, status: str = "finished") -> SweepRun:
+    return SweepRun(run="r", settings=[], seed=0, status=status, accuracy=accuracy)
+
+
 def test_the_summary_is_over_all_runs() -> None:
-    """Mean, worst and success rate by hand."""
-    result = summary([{"accuracy": a} for a in (0.99, 0.985, 0.33, 0.96)])
-    assert result["mean"] == pytest.approx(0.81625)
-    assert result["worst"] == 0.33
-    assert result["success_rate"] == {"95%": 0.75, "98%": 0.5, "99%": 0.25}
-    table = sweep_table({"split": "test", "runs": [{"run": "r", "accuracy": 0.33}], **result})
-    assert "worst 33.00%" in table
+    """Mean, worst and success rate by hand; with one unfinished run there is none of them."""
+    runs = [row(a) for a in (0.99, 0.985, 0.33, 0.96)]
+    figures = over_all(runs)
+    assert figures["mean"] == pytest.approx(0.81625)
+    assert figures["worst"] == 0.33
+    assert [figures[f"reached_{level}"] for level in (95, 98, 99)] == [0.75, 0.5, 0.25]
+    told = {"data": "d", "folder": "f", "preset": "fast", "changed": [], "split": "test", "runs": runs}
+    assert "worst 33.00%" in sweep_table(to_json(SweepResult(**told, unfinished=[], **figures)))
+    assert set(over_all([*runs, row(None, "unfinished")]).values()) == {None}
 
 
 def test_steps_to_an_accuracy() -> None:

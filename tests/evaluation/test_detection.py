@@ -7,18 +7,18 @@ import pytest
 import torch
 
 from airctl.evaluation.detection import average_precision, iou, match
-from airctl.inference import ink_boxes
+from airctl.model.layers import ink_boxes
 
 
 def test_the_ink_box_is_tight() -> None:
     """A rectangle of ink gives its own edges, the far ones exclusive; no ink gives an empty box."""
     image = torch.zeros(2, 9, 9)
     image[0, 2:5, 3:8] = 0.5
-    boxes = ink_boxes(image)
+    boxes = ink_boxes(image, 0.1)
     assert boxes[0].tolist() == [3, 2, 8, 5]
     assert boxes[1, 0] == boxes[1, 2]
     image[0, 8, 8] = 0.05  # fainter than ink
-    assert ink_boxes(image)[0].tolist() == [3, 2, 8, 5]
+    assert ink_boxes(image, 0.1)[0].tolist() == [3, 2, 8, 5]
 
 
 def test_iou_by_hand() -> None:

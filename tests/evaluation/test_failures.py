@@ -191,8 +191,8 @@ def test_the_order_of_steps_and_of_objects_tells_nothing(built) -> None:
 def test_shares_sum_to_one(built) -> None:
     """Each outcome has its share, also one that never came."""
     wanted, *_ = built
-    assert sum(shares(wanted).values()) == pytest.approx(1)
-    assert shares(["right"]) == {name: float(name == "right") for name in OUTCOMES}
+    assert sum(share for _, share in shares(wanted).items()) == pytest.approx(1)
+    assert dict(shares(["right"]).items()) == {name: float(name == "right") for name in OUTCOMES}
 
 
 A, B = (10, 10, 20, 30), (30, 10, 40, 30)  # two objects apart
@@ -224,18 +224,20 @@ def test_the_edges_of_the_definitions(steps: list, true: list, left: list, expec
     assert outcome(*as_boxes, np.array(left)) == expected
 
 
-def test_a_trained_run_has_shares_in_eval_json(finished: Path, tmp_path: Path) -> None:
+def test_a_trained_run_has_shares_in_its_evaluation(finished: Path, tmp_path: Path) -> None:
     """evaluate writes the share of each outcome, and what was counted wrong is never called right."""
     import json
     import shutil
 
     import airctl
     from airctl.reporting import count_table
+    from airctl.results.door import to_json
+    from airctl.results.outcomes import words
 
     run = shutil.copytree(finished, tmp_path / "run")
     result = airctl.evaluate(run)
-    assert list(result["outcomes"]) == list(OUTCOMES)
-    assert sum(result["outcomes"].values()) == pytest.approx(1)
-    assert result["outcomes"][RIGHT] <= result["count_accuracy"]
-    assert json.loads((run / "eval.json").read_text())["outcomes"] == result["outcomes"]
-    assert all(name in count_table(result) for name in OUTCOMES)
+    shares_of = dict(result.outcomes.items())
+    assert sum(shares_of.values()) == pytest.approx(1)
+    assert result.outcomes.right <= result.count_accuracy
+    assert json.loads((run / "eval-test.json").read_text())["outcomes"] == shares_of
+    assert all(words(name) in count_table(to_json(result)) for name in OUTCOMES)

@@ -9,6 +9,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,13 @@ from airctl.laboratory.variance import (
     measure_variance,
 )
 from airctl.objectives import ESTIMATORS, observe, terms_of
+from airctl.results.door import to_json
 from airctl.training.signals import StopRequest
+
+
+def measured(*arguments: object, **options: object) -> dict:
+    """The variance report as JSON has it."""
+    return to_json(airctl.measure_variance(*arguments, **options))
 
 
 def timeless(row: dict) -> dict:
@@ -41,7 +48,7 @@ def test_the_variance_report_is_a_function_of_its_seed(finished: Path, tmp_path:
     run = shutil.copytree(finished, tmp_path / "run")
 
     def figures(seed: int) -> dict[str, dict[str, float]]:
-        rows = airctl.measure_variance(run, samples=8, batch=4, fit_steps=3, seed=seed)["estimators"]
+        rows = measured(run, samples=8, batch=4, fit_steps=3, seed=seed)["estimators"]
         return {name: timeless(row) for name, row in rows.items()}
 
     first = figures(0)
@@ -58,18 +65,18 @@ def test_the_variance_report_leaves_the_run_as_it_was(finished: Path, tmp_path: 
     """Measuring trains nothing that is kept: checkpoints have the bytes they had."""
     run = shutil.copytree(finished, tmp_path / "run")
     before = {path: path.read_bytes() for path in (run / "checkpoints").rglob("*") if path.is_file()}
-    airctl.measure_variance(run, samples=4, batch=4, fit_steps=2)
+    measured(run, samples=4, batch=4, fit_steps=2)
     assert before == {path: path.read_bytes() for path in (run / "checkpoints").rglob("*") if path.is_file()}
 
 
 def test_a_row_does_not_depend_on_the_others(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every estimator there is, measured together and one of them alone, whose roll-outs nobody shares: the same."""
     run = shutil.copytree(finished, tmp_path / "run")
-    result = airctl.measure_variance(run, samples=6, batch=2, fit_steps=2, estimators=["all"])
+    result = measured(run, samples=6, batch=2, fit_steps=2, estimators=["all"])
     assert list(result["estimators"]) == list(ESTIMATORS)
     monkeypatch.setattr("airctl.laboratory.variance.FAMILY", 1)
     for name in ("rloo", "vimco", "concrete"):
-        alone = airctl.measure_variance(run, samples=6, batch=2, fit_steps=2, estimators=[name])
+        alone = measured(run, samples=6, batch=2, fit_steps=2, estimators=[name])
         assert timeless(alone["estimators"][name]) == timeless(result["estimators"][name])
     for row in result["estimators"].values():
         assert sum(group["total_variance"] for group in row["groups"].values()) == pytest.approx(
@@ -96,7 +103,7 @@ def test_several_checkpoints_make_one_object_and_one_chart(finished: Path, tmp_p
     """Over training, the untrained model first; the table is that of the latest, and files say the same."""
     run = shutil.copytree(finished, tmp_path / "run")
     steps = sorted(int(path.name[5:]) for path in (run / "checkpoints").glob("step_*"))
-    result = airctl.measure_variance(
+    result = measured(
         run, samples=4, batch=2, fit_steps=1, estimators=["exact", "rloo"], checkpoints=["all"], against_report=True
     )
     assert [found["step"] for found in result["checkpoints"]] == steps
@@ -108,7 +115,7 @@ def test_several_checkpoints_make_one_object_and_one_chart(finished: Path, tmp_p
     assert "2.03e+04" in (run / "variance.md").read_text()
     for name in ("variance", "variance_by_step"):
         assert (run / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-    few = airctl.measure_variance(run, samples=4, batch=2, estimators=["exact"], checkpoints=["last", "0", "0"])
+    few = measured(run, samples=4, batch=2, estimators=["exact"], checkpoints=["last", "0", "0"])
     assert [found["step"] for found in few["checkpoints"]] == [0, steps[-1]]
 
 
@@ -137,7 +144,7 @@ def test_ctrl_c_keeps_what_it_has(finished: Path, tmp_path: Path, monkeypatch: p
             if done == sample:
                 press()
 
-        return airctl.measure_variance(
+        return measured(
             run,
             samples=50,
             batch=2,
@@ -152,7 +159,7 @@ def test_ctrl_c_keeps_what_it_has(finished: Path, tmp_path: Path, monkeypatch: p
     row = stopped["estimators"]["score-function"]
     assert row["bias_p_value"] is None
     assert "5 gradient samples of 50 asked for (exact 50)" in (run / "variance.md").read_text()
-    whole = airctl.measure_variance(run, samples=5, batch=2, estimators=["score-function"], checkpoint="0")
+    whole = measured(run, samples=5, batch=2, estimators=["score-function"], checkpoint="0")
     assert whole["estimators"]["score-function"]["total_variance"] == row["total_variance"]
     with pytest.raises(KeyboardInterrupt):
         stop_at(1)
@@ -232,7 +239,7 @@ def test_what_was_not_reached_is_named(finished: Path, tmp_path: Path, monkeypat
             press()
 
     names = ["rloo", "exact", "score-function", "measure-valued", "rebar"]
-    result = airctl.measure_variance(run, samples=6, batch=2, fit_steps=1, estimators=names, on_sample=pressed)
+    result = measured(run, samples=6, batch=2, fit_steps=1, estimators=names, on_sample=pressed)
     found = {name: row["samples"] for name, row in result["estimators"].items()}
     assert found == {"rloo": 6, "exact": 6, "score-function": 3, "rebar": 6}
     assert (result["samples"], result["left_out"]) == (3, ["measure-valued"])
@@ -259,10 +266,10 @@ def test_the_command_measures_several_checkpoints(finished: Path, tmp_path: Path
 def test_the_command_stopped_by_ctrl_c_says_so(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit code 130 after the table of what was measured."""
     run = shutil.copytree(finished, tmp_path / "run")
-    measured = airctl.measure_variance
+    measure = airctl.measure_variance
 
-    def stopped(*arguments: object, **options: object) -> dict:
-        return measured(*arguments, **options) | {"stopped_by": signal.SIGINT}
+    def stopped(*arguments: object, **options: object) -> airctl.VarianceReport:
+        return replace(measure(*arguments, **options), stopped_by=int(signal.SIGINT))
 
     monkeypatch.setattr("airctl.commands.variance.measure_variance", stopped)
     words = "--samples 4 --batch 2 --estimators exact"

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from airctl.config import CountConfig, PriorConfig
-from airctl.model import Geometric, truncated_geometric
-from airctl.model.priors import LatentPrior
+from airctl.model import Geometric, Relative, truncated_geometric
+from airctl.model.priors import WhatPrior
 
 
 @pytest.mark.parametrize("num_steps", [1, 3, 9])
@@ -70,12 +70,14 @@ def test_annealing_over_no_steps_is_the_end_at_once() -> None:
 
 def test_latent_priors_are_those_of_the_config() -> None:
     """p(z_where) has the config's mean and standard deviations, p(z_what) is standard normal."""
-    prior = LatentPrior(PriorConfig(where_loc=(3.0, 0.5, -0.5), where_scale=(0.1, 1.0, 2.0)), what=3)
-    torch.testing.assert_close(prior.where.mean, torch.tensor([3.0, 0.5, -0.5]))
-    torch.testing.assert_close(prior.where.stddev, torch.tensor([0.1, 1.0, 2.0]))
+    poses, what = Relative(PriorConfig(where_loc=(3.0, 0.5, -0.5), where_scale=(0.1, 1.0, 2.0))), WhatPrior(3)
+    where = poses.prior(torch.zeros(1, 9, 9))
+    torch.testing.assert_close(where.mean, torch.tensor([3.0, 0.5, -0.5]))
+    torch.testing.assert_close(where.stddev, torch.tensor([0.1, 1.0, 2.0]))
     expected = torch.full((2,), -1.5 * math.log(2 * math.pi))
-    torch.testing.assert_close(prior.what.log_prob(torch.zeros(2, 3)), expected)
-    assert not prior.state_dict(), "the prior is config, not weights"
+    torch.testing.assert_close(what().log_prob(torch.zeros(2, 3)), expected)
+    assert not poses.state_dict(), "the prior is config, not weights"
+    assert not what.state_dict()
 
 
 def test_the_module_gives_the_annealed_prior_at_a_step_and_the_settled_one_without() -> None:

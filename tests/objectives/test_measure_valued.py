@@ -24,7 +24,6 @@ from torch import Tensor
 from airctl.config import Config
 from airctl.model import Objects
 from airctl.objectives import MeasureValued, NoBaseline, ScoreFunction, Surrogate, Terms, per_step_signal
-from airctl.objectives.measure_valued import beyond
 
 Tiny = Callable[..., Config]
 
@@ -42,7 +41,7 @@ def outcomes(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
     steps = terms.log_q.shape[1] - 1
     counts, further = torch.tensor(list(product(range(steps + 1), repeat=2))).unbind(1)
     q = terms.log_q.detach().exp()[0]
-    onward = torch.stack([beyond(terms, torch.tensor([n]))[0] for n in range(steps + 1)])
+    onward = torch.stack([terms.code.beyond(terms.log_q, torch.tensor([n]))[0] for n in range(steps + 1)])
     return counts, further, q[counts] * onward[counts, further]
 
 
@@ -92,8 +91,8 @@ def test_what_lies_beyond_n_is_q_given_more_than_n(tiny_config: Tiny) -> None:
     q = terms.log_q.detach().exp()[0]
     for n in range(3):
         expected = torch.where(torch.arange(4) > n, q, 0.0)
-        torch.testing.assert_close(beyond(terms, torch.tensor([n]))[0], expected / expected.sum())
-    assert beyond(terms, torch.tensor([3]))[0].tolist() == [0, 0, 0, 1]
+        torch.testing.assert_close(terms.code.beyond(terms.log_q, torch.tensor([n]))[0], expected / expected.sum())
+    assert terms.code.beyond(terms.log_q, torch.tensor([3]))[0].tolist() == [0, 0, 0, 1]
 
 
 def test_variance_is_far_below_the_score_functions(tiny_config: Tiny) -> None:

@@ -289,7 +289,8 @@ def test_a_run_that_cannot_be_made_is_told(name: str, small_data: Path, tmp_path
 # --- links -----------------------------------------------------------------------------------------------------------
 
 PLANTED = {
-    "eval.json": "victim", "eval.json.part": "victim", "eval.md.part": "victim", "metrics.jsonl": "victim",
+    "eval-test.json": "victim", "eval-test.json.part": "victim", "eval-test.md.part": "victim",
+    "metrics.jsonl": "victim",
     "metrics.jsonl.part": "victim", "metrics.csv": "victim", "metrics.csv.part": "victim", ".holder": "victim",
     ".holder.part": "victim", ".lock": "victim", "checkpoints/last": "victim", "checkpoints/last.part": "victim",
     "checkpoints/best.part": "victim", "checkpoints/step_00000008.part": ".",

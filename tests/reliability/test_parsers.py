@@ -33,7 +33,7 @@ from reliability.conftest import Tally, small
 from reliability.faults import bound_memory, in_fork
 
 from airctl import cli, config, scenes
-from airctl.commands import evaluate, infer, preview, sweep, train, variance
+from airctl.commands import evaluate, export, generate, infer, preview, sweep, train, variance
 from airctl.commands.train import fit_to_data
 from airctl.errors import AirctlError
 from airctl.scenes import read_attributes, read_idx, read_scenes, read_split
@@ -331,7 +331,8 @@ class CommandLine(Parser):
                 word for parameter in command.params for word in parameter.opts if word.startswith("-")
             ]
         for module, names in (
-            (scenes, ("generate_data",)),
+            (generate, ("generate",)),
+            (export, ("export",)),
             (evaluate, ("evaluate",)),
             (variance, ("measure_variance",)),
             (preview, ("draw_data", "draw_run")),

@@ -147,7 +147,7 @@ def test_the_slider_goes_through_the_training(browser: Any, page: Path, run: Pat
 def test_the_filters_choose_by_outcome(browser: Any, page: Path, run: Path) -> None:
     """Each outcome's button shows scenes of that outcome alone, as many as are kept; first there are all failures."""
     opened(browser, page)
-    kept = json.loads((run / "gallery.json").read_text())["scenes"]
+    kept = json.loads((run / "gallery-test.json").read_text())["scenes"]
     assert {s["outcome"] for s in scenes(browser)} == {s["outcome"] for s in kept} - {RIGHT}
     for index, name in enumerate(json.loads((run / "eval.json").read_text())["outcomes"]):
         browser.execute_script("document.querySelectorAll('#by-outcome button')[arguments[0]].click()", index + 1)
@@ -164,7 +164,7 @@ def test_the_filters_choose_by_outcome(browser: Any, page: Path, run: Path) -> N
 def test_a_cell_of_the_confusion_matrix_opens_its_scenes(browser: Any, page: Path, run: Path) -> None:
     """Every cell that counts a scene shows scenes with those two counts, and says how many there are in all."""
     opened(browser, page)
-    confusion = json.loads((run / "eval.json").read_text())["confusion"]
+    confusion = json.loads((run / "eval-test.json").read_text())["confusion"]
     cells = [(t, f, n) for t, row in enumerate(confusion) for f, n in enumerate(row) if n]
     for true, found, number in cells:
         where = f".confusion [data-true='{true}'][data-found='{found}']"

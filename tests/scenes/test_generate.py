@@ -50,7 +50,7 @@ def test_an_existing_file_needs_force(tmp_path: Path) -> None:
     """Without --force it stays, byte for byte, and no work is done; with it the new one takes its place."""
     out = tmp_path / "s.h5"
     out.write_bytes(b"precious")
-    with pytest.raises(ConfigError, match="exists: pass --force"):
+    with pytest.raises(ConfigError, match="exists: say force=True"):
         make(out)
     assert out.read_bytes() == b"precious"
     make(out, force=True)

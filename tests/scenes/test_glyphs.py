@@ -72,7 +72,7 @@ def test_other_digits_do_not_pass_for_mnist(tmp_path: Path) -> None:
     """Valid IDX files under MNIST's names with other content are refused with the advice to pass the folder."""
     for part in ("train", "t10k"):
         put_idx(tmp_path, part, noise(3), np.zeros(3))
-    with pytest.raises(InputFileError, match="pass the folder or file as --digits PATH"):
+    with pytest.raises(InputFileError, match="pass the folder or file as digits=PATH"):
         load("mnist", tmp_path)
 
 

@@ -156,8 +156,10 @@ def test_tensors_larger_than_the_config_says_are_refused_unread(run: Path) -> No
     with open(last(run) / "model.safetensors", "ab") as stream:
         stream.write(bytes((1 << 20) + 1))
     _vouch(last(run))
-    with pytest.raises(InputFileError, match="larger than its tensors"):
+    with pytest.raises(InputFileError, match="file not fully covered"):
         airctl.load(run)
+    with pytest.raises(InputFileError, match="larger than its tensors"):
+        checkpoints.load(last(run), *_fresh(run))
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_without_a_terminal_each_validation_is_a_plain_line(airctl, data: Path, 
     """Steps 4, 8, 12 of 12: ELBO, accuracy, pace and time left; no control characters; --json is silent."""
     code, _, err = airctl("train", data, "--run", tmp_path / "run", *settings())
     assert code == 0
-    line = r"step (\d+)/12, ELBO -?[\d.]+, counts right [\d.]+%, [\d.]+ steps/s, \d\d:\d\d left"
+    line = r"step (\d+)/12, ELBO -?[\d.]+, count accuracy [\d.]+%, [\d.]+ steps/s, \d\d:\d\d left"
     assert [match[1] for match in re.finditer(f"^{line}$", err, re.MULTILINE)] == ["4", "8", "12"]
     assert "\r" not in err
     assert "\x1b" not in err
@@ -106,7 +106,7 @@ def test_on_a_terminal_there_is_a_live_bar(data: Path, tmp_path: Path) -> None:
     """One line that is drawn again: steps, pace, ELBO and accuracy."""
     shown = on_a_terminal(["train", data, "--run", tmp_path / "run", *settings()])
     assert "\r" in shown
-    assert re.search(r"12/12 .*<00:00, .* steps.*ELBO -?[\d.]+, counts right [\d.]+%", shown)
+    assert re.search(r"12/12 .*<00:00, .* steps.*ELBO -?[\d.]+, count accuracy [\d.]+%", shown)
     assert "step 4/12" not in shown
 
 
@@ -191,7 +191,7 @@ def test_training_warns_once_a_kind_and_with_advice(kind: str | None, data: Path
     train(data, tmp_path / "run", chosen, threads=1, warn=told.append)
     words = {
         NEVER: ("step 6: ", "attends to nothing", "count.start"),
-        ALWAYS: ("step 6: ", "all 3 steps", "--set"),
+        ALWAYS: ("step 6: ", "all 3 steps", "count.probability="),
     }
     assert len(told) == (kind is not None)
     assert all(word in told[0] for word in words.get(kind, ()))

@@ -56,7 +56,7 @@ def _train(run: RunReport, folder: str) -> list[Any]:
 def _evaluate(result: Mapping[str, Any], folder: str) -> list[Any]:
     words = ["eval", folder, "--data", str(Path(result["data"]).absolute()), "--split", result["split"]]
     words += ["--checkpoint", result["step"], "--num-steps", result["num_steps"], "--seed", result["seed"]]
-    return words + (["--crowded"] if result.get("crowded") else [])
+    return words
 
 
 def _measure(variance: Mapping[str, Any], folder: str) -> list[Any]:

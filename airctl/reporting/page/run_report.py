@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from airctl.config import Config
-from airctl.results.checks import EVALUATION, FRAMES, GALLERY, VARIANCE, check
 
 Record = Mapping[str, Any]
 
@@ -27,12 +26,3 @@ class RunReport:
     result: Record  # eval.json
     gallery: Record  # gallery.json
     variance: Record | None  # variance.json
-
-    def require_whole(self) -> None:
-        """``InputFileError`` if a file of the run holds something else than airctl writes."""
-        check(self.result, EVALUATION, f"{self.path}/eval.json")
-        check(self.gallery, GALLERY, f"{self.path}/gallery.json")
-        check(self.frames, FRAMES, f"{self.path}/frames")
-        check(self.data, {"path": str}, f"{self.path}/data.json")
-        if self.variance is not None:
-            check(self.variance, VARIANCE, f"{self.path}/variance.json")

@@ -144,13 +144,13 @@ def _numbers(result: Record) -> list[Number]:
         Number(
             "count accuracy",
             f"{result['count_accuracy']:.2%}",
-            f"± {result['standard_error']:.2%} (standard error): the most probable count, after the second look",
+            f"± {result['standard_error']:.2%} (standard error): the most probable count",
         ),
         Number(
-            "first pass",
-            f"{result['count_accuracy_amortised']:.2%}",
-            "count accuracy of the inference network alone; with one sample of q(n): "
+            "sampled count",
             f"{result['count_accuracy_sampled']:.2%}",
+            "count accuracy of one sample from the posterior of the count",
+            compared=False,
         ),
         Number(
             "no failure",
@@ -158,8 +158,12 @@ def _numbers(result: Record) -> list[Number]:
             "of the scenes: count, boxes and reconstruction are right",
             compared=False,
         ),
-        Number("ELBO", f"{result['elbo']:.1f}", "nats per scene"),
-        Number("mean IoU", f"{result['mean_iou']:.3f}", f"of {whole(result['objects'])} objects with their boxes"),
+        Number("bound", f"{result['elbo']:.1f}", "of log p(x), nats per scene: the ELBO, or the collapsed bound"),
+        Number(
+            "mean IoU",
+            "-" if result["mean_iou"] is None else f"{result['mean_iou']:.3f}",
+            f"of {whole(result['objects'])} objects with their boxes",
+        ),
         Number("average precision", f"{result['average_precision']:.3f}", "of the boxes, at IoU 0.5"),
     ]
 

@@ -1,0 +1,38 @@
+"""What ``airctl generate-data`` made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from airctl.results.door import Is
+from airctl.results.units import Sha256
+
+
+@dataclass(frozen=True)
+class DigitSource:
+    """Where the objects of the scenes come from."""
+
+    source: Annotated[str, Is("mnist, mnist-5k, font, or the name of a file or folder")]
+    sha256: Annotated[Sha256, Is("of the arrays of digits and labels")]
+
+
+@dataclass(frozen=True)
+class GeneratedSplit:
+    """One split of the file."""
+
+    scenes: Annotated[int, Is("how many", "scenes")]
+    counts: Annotated[list[int], Is("scenes with 0, 1, ... objects", "scenes")]
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A scene file that was made."""
+
+    path: Annotated[str, Is("the file")]
+    sha256: Annotated[Sha256, Is("of the file")]
+    digits: Annotated[DigitSource, Is("where the objects come from")]
+    preset: Annotated[str, Is("the recipe of the scenes")]
+    seed: Annotated[int, Is("of the scenes")]
+    train: Annotated[GeneratedSplit, Is("the train split")]
+    test: Annotated[GeneratedSplit, Is("the test split")]
