@@ -66,14 +66,14 @@ class NetworkConfig:
         2.0, help="recurrent: logit of q(z_pres = 1) at the start: attend first, learn to stop later"
     )
     suppression: float = _at_least(
-        0.18, 0.0, 10.0, help="proposals: object sizes around a local maximum of the map within which it is the highest"
+        0.1, 0.0, 10.0, help="proposals: object sizes around a local maximum of the map within which it is the highest"
     )
-    dense: int = _at_least(3, 0, 10, help="proposals: more cells, not only local maxima, when counting")
+    dense: int = _at_least(4, 0, 10, help="proposals: more cells, not only local maxima, when counting")
     exploration: float = _at_least(1.0, 0.0, help="proposals: scale of the Gumbel noise on the map in training")
     pull: float = _at_least(30.0, 0.0, help="proposals: pull towards ink at the first step")
-    explore_share: float = _at_least(0.17, 0.0, 1.0, help="proposals: share of the training until the pull is gone")
+    explore_share: float = _at_least(0.085, 0.0, 1.0, help="proposals: share of the training until the pull is gone")
     reading_temperature: float = _at_least(
-        10.0, 1e-3, 1e6, help="proposals: T of q(S) w(S)^(1/T), from which the count is read"
+        20.0, 1e-3, 1e6, help="proposals: T of q(S) w(S)^(1/T), from which the count is read"
     )
 
 
@@ -144,10 +144,10 @@ class ObjectiveConfig:
         0, 0, help="steps from temperature_start to temperature, exponentially; 0: temperature throughout"
     )
     temper: float = _at_least(30.0, 1.0, 1e6, help="marginal: temperature of the posterior at the first step")
-    temper_share: float = _at_least(0.25, 0.0, 1.0, help="marginal: share of the training until the temperature is 1")
+    temper_share: float = _at_least(0.125, 0.0, 1.0, help="marginal: share of the training until the temperature is 1")
     map_weight: float = _at_least(30.0, 0.0, help="marginal: weight of the cross-entropy that teaches the logits")
     paste: int = _at_least(0, 0, 1 << 16, help="scenes made by cut and paste per step, with proposals; 0: none")
-    paste_from: float = _at_least(0.25, 0.0, 1.0, help="share of the training before the first of them")
+    paste_from: float = _at_least(0.15, 0.0, 1.0, help="share of the training before the first of them")
     paste_near: float = _at_least(0.12, 0.0, 0.9, help="least distance of their two centres, in object sizes")
     paste_tries: int = _at_least(6, 1, 64, help="pairs tried for each scene of the batch")
 
@@ -208,10 +208,10 @@ _FAST = Config(
     preset="fast",
     model=ModelConfig(num_steps=6, glimpse=20, glimpse_hidden=256),
     network=NetworkConfig(kind="proposals"),
-    count=CountConfig(anneal_share=0.17),
+    count=CountConfig(anneal_share=0.085),
     objective=ObjectiveConfig(estimator="marginal", paste=48),
     optimiser=OptimiserConfig(lr=4e-3, warmup=20, muon=1e-2),
-    train=TrainConfig(steps=1200, validate_every=100),
+    train=TrainConfig(steps=1600, validate_every=100),
 )
 _PLAIN_ADAM = OptimiserConfig(lr=1e-4, schedule="constant", warmup=0, clip=math.inf)
 

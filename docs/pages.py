@@ -18,14 +18,6 @@ ELSEWHERE = {  # file of the repository -> page of the site
 }
 
 
-def on_config(config: Any) -> None:
-    """Leave the JSON reference out of the navigation until it is written."""
-    if not (ROOT / "docs/json.md").exists():
-        for group in config.nav:
-            for pages in group.values():
-                pages[:] = [page for page in pages if page != {"JSON": "json.md"}]
-
-
 def on_files(files: Any, config: Any) -> Any:
     """Add the pages from elsewhere."""
     for source, page in ELSEWHERE.items():

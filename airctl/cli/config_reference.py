@@ -10,10 +10,23 @@ from collections.abc import Iterable
 from typing import Any, get_type_hints
 
 from airctl.config import PRESETS, Config
+from airctl.model import COUNT_PRIORS, DECODERS, EMBEDDINGS, ENCODERS, LIKELIHOODS, NETWORKS, POSTERIORS
+from airctl.model.recurrent import ATTENTION_INPUTS
 from airctl.objectives import ESTIMATORS
 
 # Keys whose words are the names of a table outside airctl.config.
-TABLES = {"objective.estimator": ESTIMATORS}
+TABLES: dict[str, Iterable[str]] = {
+    "objective.estimator": ESTIMATORS,
+    "network.kind": NETWORKS,
+    "network.embedding": EMBEDDINGS,
+    "network.attention_input": ATTENTION_INPUTS,
+    "likelihood.kind": LIKELIHOODS,
+    "count.kind": COUNT_PRIORS,
+    "posterior.where": POSTERIORS,
+    "posterior.what": POSTERIORS,
+    "model.encoder": ENCODERS,
+    "model.decoder": DECODERS,
+}
 
 HEAD = """\
 # The config

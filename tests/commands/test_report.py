@@ -110,7 +110,7 @@ def test_the_commands_under_repeat_it_repeat_the_run(
     commands = commands_of(airctl.report(Path(run.name)).read_text(encoding="utf-8"))
     assert [words[0] for words in commands] == ["generate-data", "train", "train", "eval", "variance-report", "report"]
     assert commands[1] == words
-    before = {name: json.loads((run / f"{name}.json").read_text()) for name in ("eval", "variance", "data")}
+    before = {name: json.loads((run / f"{name}.json").read_text()) for name in ("eval-test", "variance", "data")}
     weights = (run / "checkpoints/step_00000012/model.safetensors").read_bytes()
     scenes.unlink()
     (tmp_path / "elsewhere").mkdir()
@@ -120,7 +120,7 @@ def test_the_commands_under_repeat_it_repeat_the_run(
     assert sha256_of(scenes) == before["data"]["sha256"]
     assert (tmp_path / "it's a run-again/checkpoints/step_00000012/model.safetensors").read_bytes() == weights
     after = {name: json.loads((run / f"{name}.json").read_text()) for name in before}
-    for name, places in {"eval": ("run", "data"), "variance": ("run",)}.items():
+    for name, places in {"eval-test": ("run", "data"), "variance": ("run",)}.items():
         assert without_times(after[name], places) == without_times(before[name], places)
 
 
@@ -148,11 +148,11 @@ def test_a_bug_is_not_taken_for_a_bad_file(run: Path, monkeypatch: pytest.Monkey
 def test_outcomes_in_snake_case_read_as_words(run: Path) -> None:
     """The page of a run whose outcomes are spelled with underscores has the words of one whose are not."""
     old = Elements(airctl.report(run).read_text(encoding="utf-8"))
-    for name in ("eval.json", "gallery.json"):
+    for name in ("eval-test.json", "gallery-test.json"):
         value = json.loads((run / name).read_text())
         for scene in value.get("scenes", []) if name == "gallery.json" else []:
             scene["outcome"] = scene["outcome"].replace(" ", "_")
-        if name == "eval.json":
+        if name == "eval-test.json":
             value["outcomes"] = {key.replace(" ", "_"): share for key, share in value["outcomes"].items()}
         (run / name).write_text(json.dumps(value))
     new = Elements(airctl.report(run).read_text(encoding="utf-8"))

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.distributions import Normal
 
+from airctl.config import Config, PriorConfig, override
 from airctl.evaluation.failures import (
     DOUBLE,
     MERGED,
@@ -23,7 +24,7 @@ from airctl.evaluation.failures import (
     shares,
 )
 from airctl.inference import Detections, detections
-from airctl.model import Gaussian, Objects, Unary, truncated_geometric
+from airctl.model import AIR, DenseLayers, Gaussian, Objects, Relative, Unary, truncated_geometric
 from airctl.objectives import terms_of
 from airctl.scenes import SceneSpec, generate_data, read_split
 
@@ -51,7 +52,8 @@ def rollout_of(images: np.ndarray, pasted: np.ndarray, counts: np.ndarray) -> Ob
         kl_what=what.sum(-1),
         glimpses=glimpse,
         drawn=glimpse,
-        pasted=torch.from_numpy(pasted).float() / 255,
+        poses=Relative(PriorConfig()),
+        layers=DenseLayers(torch.from_numpy(pasted).float() / 255),
     )
 
 
@@ -141,7 +143,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Detectio
     images, boxes = split.images[chosen], split.boxes[chosen]
     objects = rollout_of(images, pasted, counts)
     terms = terms_of(objects, truncated_geometric(0.01, STEPS), Gaussian(0.3))
-    found = detections(objects, terms, terms.log_q.argmax(1))
+    found = detections(AIR(override(Config(), ["model.canvas=50"])), objects, terms)
     assert found.counts.tolist() == counts.tolist()
     return wanted, found, images, boxes
 

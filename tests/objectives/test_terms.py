@@ -11,7 +11,7 @@ from laws import Problem, exact_gradient
 from torch.distributions import Normal
 
 from airctl.config import Config
-from airctl.model import Gaussian, truncated_geometric
+from airctl.model import DenseLayers, Gaussian, truncated_geometric
 from airctl.objectives import Terms, terms_of
 
 Tiny = Callable[..., Config]
@@ -68,7 +68,8 @@ def test_log_likelihood_is_a_sum_of_normal_log_densities(problem: Problem) -> No
 def test_perfect_reconstruction_has_the_landmark_of_the_literature(problem: Problem) -> None:
     """A 50x50 scene drawn without error is worth 2500 * -log(0.3 sqrt(2 pi)) = 712.6 nats at sd 0.3."""
     objects = problem.observe()[0]
-    blank = type(objects)(**{**vars(objects), "canvas": torch.zeros(3, 50, 50), "pasted": torch.zeros(3, 3, 50, 50)})
+    layers = DenseLayers(torch.zeros(3, 3, 50, 50))
+    blank = type(objects)(**{**vars(objects), "canvas": torch.zeros(3, 50, 50), "layers": layers})
     torch.testing.assert_close(
         terms_of(blank, problem.log_p, Gaussian(0.3)).log_likelihood, torch.full((3, 4), 712.6), rtol=0, atol=0.05
     )

@@ -149,7 +149,7 @@ def test_the_filters_choose_by_outcome(browser: Any, page: Path, run: Path) -> N
     opened(browser, page)
     kept = json.loads((run / "gallery-test.json").read_text())["scenes"]
     assert {s["outcome"] for s in scenes(browser)} == {s["outcome"] for s in kept} - {RIGHT}
-    for index, name in enumerate(json.loads((run / "eval.json").read_text())["outcomes"]):
+    for index, name in enumerate(json.loads((run / "eval-test.json").read_text())["outcomes"]):
         browser.execute_script("document.querySelectorAll('#by-outcome button')[arguments[0]].click()", index + 1)
         browser.execute_script(
             "while (!document.getElementById('more').hidden) document.getElementById('more').click()"

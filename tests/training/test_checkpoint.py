@@ -118,7 +118,7 @@ def test_an_unknown_checkpoint_is_told_with_those_there_are(which: str, run: Pat
 
 def _fresh(run: Path) -> tuple[object, object]:
     learner = airctl.training.Learner.build(airctl.load(run, "0").config, airctl.training.pick_device("cpu"))
-    return learner.modules, learner.optimizer
+    return learner.modules, learner.optimizers
 
 
 def _vouch(checkpoint: Path) -> None:

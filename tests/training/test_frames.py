@@ -41,12 +41,13 @@ def test_the_printed_config_is_what_config_reads_back(preset: str, airctl, tmp_p
 
 
 def test_a_run_has_the_config_that_was_printed(airctl, data: Path, tmp_path: Path) -> None:
-    """train --config of the printed file writes the same config.toml, but for the canvas that the data has."""
+    """train --config of the printed file writes the same config.toml, but for the sizes that the data has."""
     (tmp_path / "mine.toml").write_text(airctl("config", *settings())[1])
     code, _, _ = airctl("train", data, "--run", tmp_path / "run", "--config", tmp_path / "mine.toml", "--steps", 1)
     assert code == 0
     found, printed = RunFolder(tmp_path / "run").config(), config.load(tmp_path / "mine.toml")
-    assert found == config.override(printed, ["train.steps=1", "model.canvas=50"])
+    size = f"model.object_size={found.model.object_size}"
+    assert found == config.override(printed, ["train.steps=1", "model.canvas=50", size])
 
 
 @pytest.mark.parametrize(
@@ -157,7 +158,7 @@ def state_of(data: Path, *changed: str) -> CountState:
     model = AIR(chosen)
     log_p = truncated_geometric(chosen.count.probability, chosen.model.num_steps)
     chunks = passes(model, torch.from_numpy(split.images), log_p, model.mean_noise)
-    return CountState.of((terms for _, terms in chunks), torch.from_numpy(split.counts).long())
+    return CountState.of(model, chunks, torch.from_numpy(split.counts).long())
 
 
 @pytest.mark.parametrize("kind", BIAS)
