@@ -13,6 +13,7 @@ from airctl import scenes
 from airctl.config import Config
 from airctl.errors import ConfigError, InputFileError
 from airctl.files import is_regular, sha256_of
+from airctl.model import require_known
 from airctl.reporting.figures import save, training_figures
 from airctl.results.frames import checked
 from airctl.results.training import TrainResult
@@ -57,6 +58,7 @@ def train(
     chosen = pick_device(device)
     split = scenes.read_split(data, "train")
     config = fit_to_data(config, split.images.shape, scenes.object_size(split))
+    require_known(config)
     with folder.lock():
         if (folder.path / "config.toml").exists():
             _check_same_run(folder, config, data)
@@ -85,6 +87,8 @@ def fit_to_data(config: Config, shape: tuple[int, ...], object_size: float = 22.
         raise ConfigError(f"the scenes are {shape[2]}x{shape[1]} pixels: expected square ones")
     if config.model.canvas not in (0, shape[1]):
         raise ConfigError(f"model.canvas is {config.model.canvas}, but the scenes have {shape[1]} pixels a side")
+    if config.network.kind == "recurrent":  # its poses are in units of the canvas
+        object_size = 0.0
     size = config.model.object_size or object_size
     return replace(config, model=replace(config.model, canvas=shape[1], object_size=size))
 

@@ -1,6 +1,6 @@
 """p(x, z) and q(z | x) of Attend, Infer, Repeat as modules: no losses, no paths."""
 
-from airctl.model.air import AIR, NETWORKS
+from airctl.model.air import AIR, NETWORKS, require_known
 from airctl.model.attention import boxes, crop, paste
 from airctl.model.codes import Code, Unary
 from airctl.model.decoders import DECODERS
@@ -48,5 +48,6 @@ __all__ = [
     "boxes",
     "crop",
     "paste",
+    "require_known",
     "truncated_geometric",
 ]

@@ -10,6 +10,7 @@ from torch.distributions import Distribution
 
 from airctl.config import Config, lookup
 from airctl.model.decoders import DECODERS
+from airctl.model.embeddings import EMBEDDINGS
 from airctl.model.encoders import ENCODERS
 from airctl.model.layers import Layers
 from airctl.model.likelihoods import LIKELIHOODS
@@ -18,7 +19,7 @@ from airctl.model.poses import InPixels, Poses, Relative
 from airctl.model.posteriors import POSTERIORS, Posterior, kl
 from airctl.model.priors import COUNT_PRIORS, WhatPrior
 from airctl.model.proposals import SPREAD, TIGHT, Proposals
-from airctl.model.recurrent import Recurrent
+from airctl.model.recurrent import ATTENTION_INPUTS, Recurrent
 
 NETWORKS: dict[str, Callable[[Config, Poses], Recurrent | Proposals]] = {
     "recurrent": Recurrent,
@@ -111,3 +112,16 @@ class AIR(nn.Module):
         head = self.network.presence_parameters()
         apart = {*theta, *head}
         return {"theta": theta, "phi": [p for p in self.parameters() if p not in apart], "z_pres": head}
+
+
+def require_known(config: Config) -> None:
+    """Raise ``ConfigError``, with the nearest name there is, for a part of the model that no registry has."""
+    lookup(NETWORKS, "network.kind", config.network.kind)
+    lookup(EMBEDDINGS, "network.embedding", config.network.embedding)
+    lookup(ATTENTION_INPUTS, "network.attention_input", config.network.attention_input)
+    lookup(COUNT_PRIORS, "count.kind", config.count.kind)
+    lookup(LIKELIHOODS, "likelihood.kind", config.likelihood.kind)
+    lookup(POSTERIORS, "posterior.where", config.posterior.where)
+    lookup(POSTERIORS, "posterior.what", config.posterior.what)
+    lookup(ENCODERS, "model.encoder", config.model.encoder)
+    lookup(DECODERS, "model.decoder", config.model.decoder)
