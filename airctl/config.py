@@ -71,9 +71,11 @@ class NetworkConfig:
     dense: int = _at_least(4, 0, 10, help="proposals: more cells, not only local maxima, when counting")
     exploration: float = _at_least(1.0, 0.0, help="proposals: scale of the Gumbel noise on the map in training")
     pull: float = _at_least(30.0, 0.0, help="proposals: pull towards ink at the first step")
-    explore_share: float = _at_least(0.085, 0.0, 1.0, help="proposals: share of the training until the pull is gone")
+    explore_steps: int = _at_least(
+        136, 0, help="proposals: steps until the pull is gone, a sixth of the training at most"
+    )
     reading_temperature: float = _at_least(
-        20.0, 1e-3, 1e6, help="proposals: T of q(S) w(S)^(1/T), from which the count is read"
+        10.0, 1e-3, 1e6, help="proposals: T of q(S) w(S)^(1/T), from which the count is read"
     )
 
 
@@ -144,10 +146,15 @@ class ObjectiveConfig:
         0, 0, help="steps from temperature_start to temperature, exponentially; 0: temperature throughout"
     )
     temper: float = _at_least(30.0, 1.0, 1e6, help="marginal: temperature of the posterior at the first step")
-    temper_share: float = _at_least(0.125, 0.0, 1.0, help="marginal: share of the training until the temperature is 1")
+    temper_steps: int = _at_least(
+        200, 0, help="marginal: steps until the temperature is 1, a quarter of the training at most"
+    )
     map_weight: float = _at_least(30.0, 0.0, help="marginal: weight of the cross-entropy that teaches the logits")
     paste: int = _at_least(0, 0, 1 << 16, help="scenes made by cut and paste per step, with proposals; 0: none")
-    paste_from: float = _at_least(0.15, 0.0, 1.0, help="share of the training before the first of them")
+    paste_from: int = _at_least(
+        240, 0, help="first step with scenes made by cut and paste, a quarter of the training at most"
+    )
+    paste_every: int = _at_least(2, 1, help="steps from one with such scenes to the next")
     paste_near: float = _at_least(0.12, 0.0, 0.9, help="least distance of their two centres, in object sizes")
     paste_tries: int = _at_least(6, 1, 64, help="pairs tried for each scene of the batch")
 
@@ -208,8 +215,8 @@ _FAST = Config(
     preset="fast",
     model=ModelConfig(num_steps=6, glimpse=20, glimpse_hidden=256),
     network=NetworkConfig(kind="proposals"),
-    count=CountConfig(anneal_share=0.085),
-    objective=ObjectiveConfig(estimator="marginal", paste=48),
+    count=CountConfig(anneal_steps=136, anneal_share=0.17),
+    objective=ObjectiveConfig(estimator="marginal", paste=32),
     optimiser=OptimiserConfig(lr=4e-3, warmup=20, muon=1e-2),
     train=TrainConfig(steps=1600, validate_every=100),
 )

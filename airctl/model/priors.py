@@ -33,10 +33,11 @@ class Geometric(CountPrior):
     """
 
     def __init__(self, settings: CountConfig, steps: int = 0) -> None:
-        """``steps`` of training, of which ``settings.anneal_share`` are those of the annealing if it is not 0."""
+        """``steps`` of training, of which the annealing takes ``settings.anneal_share`` at most if that is not 0."""
         super().__init__()
         self.settings = settings
-        self.anneal_steps = settings.anneal_share * steps if settings.anneal_share else settings.anneal_steps
+        most = settings.anneal_share * steps if settings.anneal_share else math.inf
+        self.anneal_steps = min(settings.anneal_steps, most)
 
     def forward(self, most: int, step: int | None = None) -> Tensor:
         return truncated_geometric(self.settings.probability if step is None else self.at(step), most)

@@ -103,7 +103,7 @@ class Proposals(nn.Module):
         settings, size = config.network, config.model.object_size
         self.number, self.dense = config.model.num_steps, settings.dense
         self.exploration, self.pull = settings.exploration, settings.pull
-        self.steps = settings.explore_share * config.train.steps
+        self.steps = min(settings.explore_steps, config.train.steps / 6)
         self.object_size, self.offset = size, OFFSET * size
         self.radius = max(1, round(settings.suppression * size / CELL))
         self.temperature = settings.reading_temperature

@@ -32,7 +32,7 @@ def _temperature(config: Config) -> Temperature:
 
 def _tempering(config: Config) -> Temperature:
     settings = config.objective
-    return Temperature(settings.temper, 1.0, round(settings.temper_share * config.train.steps))
+    return Temperature(settings.temper, 1.0, min(settings.temper_steps, config.train.steps // 4))
 
 
 ESTIMATORS: Mapping[str, Callable[[Config], Estimator]] = {

@@ -40,7 +40,7 @@ class Learner:
 
 
 def optimizers_of(model: AIR, estimator: nn.Module, settings: OptimiserConfig) -> tuple[torch.optim.Optimizer, ...]:
-    """Adam for all, or for all but the matrices of glimpse encoder and decoder, which are then Muon's (Jordan 2024)."""
+    """Adam for all, or for all but the matrices of glimpse encoder and decoder, which are then Muon's (Jordan 2024, with 3 Newton-Schulz steps)."""
     matrices = [p for module in (model.encoder, model.decoder) for p in module.parameters() if p.dim() == 2]
     apart = set(matrices) if settings.muon else set()
     groups: list[dict[str, Any]] = [{"params": [p for p in model.parameters() if p not in apart], "peak": settings.lr}]
@@ -50,7 +50,7 @@ def optimizers_of(model: AIR, estimator: nn.Module, settings: OptimiserConfig) -
     if not apart:
         return (adam,)
     muon = torch.optim.Muon(
-        [{"params": matrices, "peak": settings.muon}], weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
+        [{"params": matrices, "peak": settings.muon}], weight_decay=0.0, adjust_lr_fn="match_rms_adamw", ns_steps=3
     )
     return adam, muon
 
@@ -67,7 +67,7 @@ def training_step(learner: Learner, config: Config, images: Tensor, step: int, s
     terms = terms_of(objects, model.count(config.model.num_steps, step), model.likelihood)
     surrogate = learner.estimator(objects, terms, generator(config.train.seed, "estimator", step, device))
     loss = surrogate.loss + surrogate.baseline_loss
-    if learner.teacher is not None and step >= config.objective.paste_from * config.train.steps:
+    if learner.teacher is not None and _has_a_lesson(config, step):
         loss = loss + learner.teacher(model, objects, terms, generator(config.train.seed, "lessons", step, device))
     for optimizer in learner.optimizers:
         optimizer.zero_grad(set_to_none=True)
@@ -86,6 +86,11 @@ def training_step(learner: Learner, config: Config, images: Tensor, step: int, s
     for optimizer in learner.optimizers:
         optimizer.step()
     return surrogate
+
+
+def _has_a_lesson(config: Config, step: int) -> bool:
+    settings = config.objective
+    return step >= min(settings.paste_from, config.train.steps // 4) and step % settings.paste_every == 0
 
 
 def _clip(parameters: list[nn.Parameter], most: float) -> Tensor:
