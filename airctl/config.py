@@ -100,7 +100,9 @@ class CountConfig:
         "exponential", "linear", "none", help="how start becomes probability; none: probability from the first step on"
     )
     anneal_steps: int = _at_least(300, 0, help="steps of the annealing")
-    anneal_share: float = _at_least(0.0, 0.0, 1.0, help="share of the training that it takes, instead; 0: anneal_steps")
+    anneal_share: float = _at_least(
+        0.0, 0.0, 1.0, help="the annealing takes at most this share of the training; 0: no bound"
+    )
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,10 @@ class Learner:
 
 
 def optimizers_of(model: AIR, estimator: nn.Module, settings: OptimiserConfig) -> tuple[torch.optim.Optimizer, ...]:
-    """Adam for all, or for all but the matrices of glimpse encoder and decoder, which are then Muon's (Jordan 2024, with 3 Newton-Schulz steps)."""
+    """Adam for all, or for all but the matrices of glimpse encoder and decoder, which are then Muon's.
+
+    Muon is that of Jordan et al. 2024, with three Newton-Schulz steps a step.
+    """
     matrices = [p for module in (model.encoder, model.decoder) for p in module.parameters() if p.dim() == 2]
     apart = set(matrices) if settings.muon else set()
     groups: list[dict[str, Any]] = [{"params": [p for p in model.parameters() if p not in apart], "peak": settings.lr}]
