@@ -85,7 +85,7 @@ def load_model(checkpoint: Path, model: nn.Module) -> dict[str, Any]:
     state, expected = _read_state(checkpoint), _tensors(model)
     weights = _read_some(checkpoint / TENSORS[0], {f"model.{name}": tensor for name, tensor in expected.items()})
     with torch.no_grad():
-        for name, tensor in expected.items():
+        for name, tensor in model.state_dict().items():  # not ``expected``, which copies what is not contiguous
             tensor.copy_(weights[f"model.{name}"])
     return state
 

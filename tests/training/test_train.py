@@ -42,10 +42,13 @@ def train_until(step: int, data: Path, run: Path, **options: object) -> TrainRes
     return train(data, run, tiny(), threads=1, on_progress=stop, **options)
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
-def test_stopped_and_resumed_is_the_run_that_was_not(name: str, data: Path, tmp_path: Path) -> None:
-    """Three stops change no byte of weights, optimiser, state and metrics, with any estimator's own memory."""
-    config = tiny(f"objective.estimator={name}")
+RECIPES = [("recurrent", name) for name in ESTIMATORS] + [("fast", "marginal"), ("fast", "score-function-neural")]
+
+
+@pytest.mark.parametrize(("preset", "name"), RECIPES)
+def test_stopped_and_resumed_is_the_run_that_was_not(preset: str, name: str, data: Path, tmp_path: Path) -> None:
+    """Three stops change no byte of weights, optimisers, state and metrics, with either network, lessons and memory."""
+    config = tiny(f"objective.estimator={name}", "objective.paste_from=0", preset=preset)
     train(data, tmp_path / "whole", config, threads=1)
 
     def stop(progress: Progress) -> None:
