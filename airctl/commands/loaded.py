@@ -59,7 +59,8 @@ class Loaded:
 
     def log_p(self, num_steps: int | None = None) -> Tensor:
         """The count prior at the end of its annealing, log p(n) [N + 1]."""
-        return self.model.count(num_steps or self.model.reading_size)
+        log_count: Tensor = self.model.count(num_steps or self.model.reading_size)
+        return log_count
 
 
 def load(run: Path | str, checkpoint: str = "last", device: str = "auto") -> Loaded:

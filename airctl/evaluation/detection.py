@@ -12,19 +12,22 @@ def shared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The area that each of the boxes ``a`` [A, 4] has in common with each of ``b`` [B, 4], [A, B]."""
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    return np.prod(np.clip(high - low, 0, None), -1).astype(float)
+    overlap: np.ndarray = np.prod(np.clip(high - low, 0, None), -1).astype(float)
+    return overlap
 
 
 def area(a: np.ndarray) -> np.ndarray:
     """The areas of boxes ``a`` [A, 4], [A]."""
-    return np.prod(a[:, 2:] - a[:, :2], -1)
+    product: np.ndarray = np.prod(a[:, 2:] - a[:, :2], -1)
+    return product
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Intersection over union of boxes ``a`` [A, 4] with ``b`` [B, 4], [A, B]."""
     inside = shared(a, b)
     union = area(a)[:, None] + area(b)[None] - inside
-    return np.divide(inside, union, out=np.zeros_like(inside), where=union > 0)
+    ratio: np.ndarray = np.divide(inside, union, out=np.zeros_like(inside), where=union > 0)
+    return ratio
 
 
 def match(overlaps: np.ndarray) -> list[tuple[int, int]]:

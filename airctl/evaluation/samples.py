@@ -22,7 +22,8 @@ def sample_prior(model: AIR, per_count: int, generator: torch.Generator) -> Tens
     )  # [N per_count, N] the first n objects
     with torch.no_grad():
         layers = model.draw(model.poses.from_noise(noise.where, canvas), noise.what, canvas)[1]
-        return layers.sum(there.to(noise.where)).unflatten(0, (most, per_count))
+        scenes: Tensor = layers.sum(there.to(noise.where)).unflatten(0, (most, per_count))
+        return scenes
 
 
 def traverse_what(model: AIR, z_what: Tensor, rows: int, columns: int) -> tuple[list[int], Tensor]:

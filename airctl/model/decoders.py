@@ -24,7 +24,8 @@ class GlimpseDecoder(nn.Module):
         self.glimpse, self.bias = glimpse, bias
 
     def forward(self, z_what: Tensor) -> Tensor:
-        return torch.sigmoid(self.layers(z_what) + self.bias).unflatten(-1, (self.glimpse, self.glimpse))
+        drawn: Tensor = torch.sigmoid(self.layers(z_what) + self.bias).unflatten(-1, (self.glimpse, self.glimpse))
+        return drawn
 
 
 DECODERS: dict[str, Callable[[Config], nn.Module]] = {

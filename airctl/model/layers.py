@@ -43,7 +43,8 @@ class DenseLayers(Layers):
         return self.pasted
 
     def sum(self, presence: Tensor) -> Tensor:
-        return (presence[:, None] @ self.pasted.flatten(2)).unflatten(2, self.pasted.shape[2:])[:, 0]
+        canvas: Tensor = (presence[:, None] @ self.pasted.flatten(2)).unflatten(2, self.pasted.shape[2:])[:, 0]
+        return canvas
 
     def products(self, canvas: Tensor) -> tuple[Tensor, Tensor]:
         flat = self.pasted.flatten(2)

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, constraints, register_kl
+from torch.distributions import Distribution, Independent, Normal, constraints, register_kl
 
 from airctl.config import PriorConfig
 from airctl.model.attention import boxes, crop, paste
@@ -49,7 +49,7 @@ class Relative(Poses):
         self.where_loc: Tensor
         self.where_scale: Tensor
 
-    def prior(self, canvas: Tensor) -> Independent:
+    def prior(self, canvas: Tensor) -> Independent[Normal]:
         return normal(self.where_loc, self.where_scale)
 
     def from_noise(self, noise: Tensor, canvas: Tensor) -> Tensor:
@@ -59,7 +59,8 @@ class Relative(Poses):
         if z_where.dim() == 2:
             return crop(canvas, z_where, glimpse)
         each = canvas.repeat_interleave(z_where.shape[1], 0)
-        return crop(each, z_where.flatten(0, 1), glimpse).unflatten(0, z_where.shape[:2])
+        glimpses: Tensor = crop(each, z_where.flatten(0, 1), glimpse).unflatten(0, z_where.shape[:2])
+        return glimpses
 
     def paste(self, drawn: Tensor, z_where: Tensor, canvas: Tensor) -> DenseLayers:
         pasted = paste(drawn.flatten(0, 1), z_where.flatten(0, 1), canvas.shape[-1])
@@ -131,10 +132,13 @@ class Anywhere(Distribution):
         return log_prob - self.log_area
 
 
-@register_kl(Independent, Anywhere)
-def _kl_from_anywhere(q: Independent, p: Anywhere) -> Tensor:
+def _kl_from_anywhere(q: Independent[Normal], p: Anywhere) -> Tensor:
     """KL(N(loc, sd) || p) [...], nats: that of the size in closed form, and log area less the centre's entropy."""
     loc, sd = loc_and_sd(q)
     size = 0.5 * (loc[..., 0].square() + sd[..., 0].square() - 1) - sd[..., 0].log()
     entropy = normal(loc[..., 1:], sd[..., 1:]).entropy()
-    return size + p.log_area - entropy
+    nats: Tensor = size + p.log_area - entropy
+    return nats
+
+
+register_kl(Independent, Anywhere)(_kl_from_anywhere)

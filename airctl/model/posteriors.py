@@ -41,7 +41,7 @@ class Diagonal(Posterior):
         self.register_buffer("centre", centre, persistent=False)
         self.centre: Tensor | None
 
-    def forward(self, features: Tensor) -> Independent:
+    def forward(self, features: Tensor) -> Independent[Normal]:
         loc, raw = self.head(features).chunk(2, -1)
         if self.centre is not None:
             loc = self.centre + loc
@@ -51,7 +51,7 @@ class Diagonal(Posterior):
         loc, sd = loc_and_sd(q)
         return loc + sd * noise
 
-    def stack(self, each: Sequence[Distribution]) -> Independent:
+    def stack(self, each: Sequence[Distribution]) -> Independent[Normal]:
         locs, sds = zip(*map(loc_and_sd, each), strict=True)
         return normal(torch.stack(locs, 1), torch.stack(sds, 1))
 
@@ -63,7 +63,7 @@ def loc_and_sd(q: Distribution) -> tuple[Tensor, Tensor]:
     return q.base_dist.loc, q.base_dist.scale
 
 
-def normal(loc: Tensor, sd: Tensor) -> Independent:
+def normal(loc: Tensor, sd: Tensor) -> Independent[Normal]:
     """Independent normal numbers: the last dimension is the event."""
     return Independent(Normal(loc, sd, validate_args=False), 1, validate_args=False)
 

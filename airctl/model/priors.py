@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Independent
+from torch.distributions import Independent, Normal
 
 from airctl.config import Config, CountConfig
 from airctl.model.posteriors import normal
@@ -71,7 +71,7 @@ class WhatPrior(nn.Module):
         self.loc: Tensor
         self.scale: Tensor
 
-    def forward(self) -> Independent:
+    def forward(self) -> Independent[Normal]:
         """p(z_what), event [C]."""
         return normal(self.loc, self.scale)
 

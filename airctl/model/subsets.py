@@ -92,7 +92,8 @@ class Subsets(Code):
         b, gram = layers.products(canvas)
         flat, table = canvas.flatten(1), self._table(b)
         pairs = (table[:, :, None] * table[:, None]).flatten(1)  # [K, M * M]
-        return torch.linalg.vecdot(flat, flat)[:, None] - 2 * b @ table.T + gram.flatten(1) @ pairs.T
+        squares: Tensor = torch.linalg.vecdot(flat, flat)[:, None] - 2 * b @ table.T + gram.flatten(1) @ pairs.T
+        return squares
 
     def canvases(self, layers: Layers) -> Tensor:
         if self.size > DRAWN:
@@ -101,7 +102,8 @@ class Subsets(Code):
                 f"expected at most {DRAWN} proposals, or the gaussian likelihood, whose subsets are one Gram matrix"
             )
         dense = layers.dense()
-        return (self._table(dense) @ dense.flatten(2)).unflatten(2, dense.shape[2:])
+        canvases: Tensor = (self._table(dense) @ dense.flatten(2)).unflatten(2, dense.shape[2:])
+        return canvases
 
 
 @lru_cache

@@ -83,7 +83,8 @@ class Windows:
         columns = corner[..., 1:].clamp(0, wide - pad) + self._steps(1)
         places = rows[..., :, None] * wide + columns[..., None, :]
         canvas = drawn.new_zeros(batch, tall * wide).scatter_add(1, places.flatten(1), drawn.flatten(1))
-        return canvas.unflatten(1, (tall, wide))[:, pad:-pad, pad:-pad]
+        inside: Tensor = canvas.unflatten(1, (tall, wide))[:, pad:-pad, pad:-pad]
+        return inside
 
 
 @dataclass(frozen=True)
@@ -103,14 +104,17 @@ class WindowLayers(Layers):
             self.windows.corner.reshape(-1, 1, 2),
             side,
         )
-        return one.onto(self.drawn.reshape(-1, 1, side, side), self.height, self.width).unflatten(0, (batch, number))
+        canvases: Tensor = one.onto(self.drawn.reshape(-1, 1, side, side), self.height, self.width).unflatten(
+            0, (batch, number)
+        )
+        return canvases
 
     def sum(self, presence: Tensor) -> Tensor:
         return self.windows.onto(self.drawn * presence[..., None, None], self.height, self.width)
 
     def products(self, canvas: Tensor) -> tuple[Tensor, Tensor]:
         b = torch.linalg.vecdot(self.windows.patches(canvas).flatten(2), self.drawn.flatten(2))
-        gram: Tensor = _Gram.apply(self.drawn, self.windows.corner)
+        gram: Tensor = _Gram.apply(self.drawn, self.windows.corner)  # type: ignore[no-untyped-call]
         return b, gram
 
     def ink_boxes(self, threshold: float) -> Tensor:

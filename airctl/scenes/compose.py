@@ -45,7 +45,8 @@ def resize_bilinear(digit: np.ndarray, rows: int, columns: int) -> np.ndarray:
 
 def resize_nearest(digit: np.ndarray, rows: int, columns: int) -> np.ndarray:
     """Nearest neighbour as Pillow did it before 7.0, with which Pyro's published scenes were made."""
-    return digit[_nearest(digit.shape[0], rows)[:, None], _nearest(digit.shape[1], columns)]
+    resized: np.ndarray = digit[_nearest(digit.shape[0], rows)[:, None], _nearest(digit.shape[1], columns)]
+    return resized
 
 
 @lru_cache

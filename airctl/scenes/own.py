@@ -79,7 +79,8 @@ class Fitted:
     def to_picture(self, boxes: np.ndarray) -> np.ndarray:
         """Boxes (x0, y0, x1, y1) [n, 4] on the canvas -> the same in pixels of the picture, kept inside it."""
         offset, ratio, size = (np.array(pair * 2, float) for pair in (self.offset, self.ratio, self.size))
-        return np.clip((boxes - offset) / ratio, 0, size)
+        edges: np.ndarray = np.clip((boxes - offset) / ratio, 0, size)
+        return edges
 
 
 def fit(picture: Picture, side: int, fitting: Fitting) -> Fitted:
