@@ -12,7 +12,7 @@ from torch import Tensor
 from airctl.evaluation.detection import unpadded
 from airctl.evaluation.failures import RIGHT
 from airctl.evaluation.samples import SPAN, first_pass, sample_prior, traverse_what
-from airctl.inference import Detections
+from airctl.inference import Detections, Reading
 from airctl.model import AIR
 from airctl.results.records import choose, in_turn, png_text, scene_record
 from airctl.scenes import SceneSplit
@@ -47,24 +47,25 @@ def record_of(image: np.ndarray, found: Detections, index: int, true_count: int,
 
 def _drawn(model: AIR, split: SceneSplit, log_p: Tensor, generator: torch.Generator) -> dict[str, Any]:
     objects, terms = first_pass(model, torch.from_numpy(split.images).to(generator.device), log_p)
-    counts = terms.log_q.argmax(1).tolist()
-    edges = objects.boxes.cpu().numpy()
+    reading = Reading.of(model, objects, terms)
+    counts, edges = reading.counts.tolist(), objects.boxes.cpu().numpy()
+    taken = [order[:n].tolist() for order, n in zip(reading.order, counts, strict=True)]  # objects of each scene
     glimpses = [
         {
             "image": png_text(split.images[i]),
             "side": split.images.shape[-1],
-            "boxes": np.round(edges[i, : counts[i]].astype(float), 1).tolist(),
+            "boxes": np.round(edges[i, taken[i]].astype(float), 1).tolist(),
             "steps": [
-                {"glimpse": png_text(_bytes(objects.glimpses[i, s])), "object": png_text(_bytes(objects.drawn[i, s]))}
-                for s in range(counts[i])
+                {"glimpse": png_text(_bytes(objects.glimpses[i, m])), "object": png_text(_bytes(objects.drawn[i, m]))}
+                for m in taken[i]
             ],
         }
         for i in [i for i in choose(counts, SAMPLES + 1) if counts[i]][:SAMPLES]
     ]
-    taken = [objects.z_what[i, :n] for i, n in enumerate(counts) if n]
+    z_what = [objects.z_what[i, some] for i, some in enumerate(taken) if some]
     traversal: dict[str, Any] = {"values": np.linspace(-SPAN, SPAN, COLUMNS).tolist(), "rows": []}
-    if taken:
-        numbers, varied = traverse_what(model, torch.cat(taken), ROWS, COLUMNS)
+    if z_what:
+        numbers, varied = traverse_what(model, torch.cat(z_what), ROWS, COLUMNS)
         traversal["rows"] = [
             {"number": number, "objects": [png_text(_bytes(one)) for one in row]}
             for number, row in zip(numbers, varied, strict=True)

@@ -24,8 +24,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def count_table(result: dict[str, Any]) -> str:
     """The confusion matrix of ``evaluate`` with the accuracy of each true count, and the summary under it."""
-    confusion = result["confusion"]
-    header = ["true \\ inferred", *map(str, range(len(confusion))), "accuracy"]
+    confusion = _without_empty_columns(result["confusion"])
+    header = ["true \\ inferred", *map(str, range(len(confusion[0]))), "accuracy"]
     rows = [
         [str(n), *map(str, row), f"{row[n] / sum(row):.2%}" if sum(row) else "-"]
         for n, row in enumerate(confusion)
@@ -39,6 +39,13 @@ def count_table(result: dict[str, Any]) -> str:
         f"({result['objects']} objects)\n\n"
         f"{outcome_table(result)}"
     )
+
+
+def _without_empty_columns(confusion: list[list[int]]) -> list[list[int]]:
+    """The matrix up to the largest count that is true or inferred anywhere."""
+    most = max((n for row in confusion for n, scenes in enumerate(row) if scenes), default=0)
+    most = max(most, *(n for n, row in enumerate(confusion) if sum(row)), 0)
+    return [row[: most + 1] for row in confusion]
 
 
 def _iou(result: dict[str, Any]) -> str:
