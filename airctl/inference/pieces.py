@@ -101,16 +101,19 @@ class Table:
         """The probability of each object, [P, k]; ``beside`` [P, k + 1] is the log weight of all else by the count."""
         log = self.log_w + beside[:, self.members.sum(1)]
         weight = np.exp(log - log.max(1, keepdims=True))
-        return (weight @ self.members) / weight.sum(1, keepdims=True)
+        marginals: np.ndarray = (weight @ self.members) / weight.sum(1, keepdims=True)
+        return marginals
 
     def best(self, counts: np.ndarray) -> np.ndarray:
         """The best set of ``counts`` [P] objects in each piece, bool [P, k]."""
         other = self.members.sum(1) != counts[:, None]
-        return self.members[np.where(other, -np.inf, self.log_w).argmax(1)]
+        best: np.ndarray = self.members[np.where(other, -np.inf, self.log_w).argmax(1)]
+        return best
 
     def best_of_all(self, slope: float) -> np.ndarray:
         """The best set in each piece if each object has ``slope`` nats more, bool [P, k]."""
-        return self.members[(self.log_w + slope * self.members.sum(1)).argmax(1)]
+        best: np.ndarray = self.members[(self.log_w + slope * self.members.sum(1)).argmax(1)]
+        return best
 
 
 def tables(weights: Weights, labels: np.ndarray, members: np.ndarray) -> list[Table]:

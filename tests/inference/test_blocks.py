@@ -137,7 +137,7 @@ def test_search_finds_the_best_set() -> None:
         weights = component(rng, 13 + trial % 2)
         log_set = of_sets(GEOMETRIC(len(weights.linear)))
         found = posterior(weights, log_set)
-        log_count, present, best = enumerated(weights, log_set)
+        _, present, best = enumerated(weights, log_set)
         right += bool((found.members == best).all())
         off.append(np.abs(found.present - present).max())
         assert found.searched.all()
