@@ -41,15 +41,16 @@ def _between(place: Tensor, low: Tensor, high: Tensor) -> Tensor:
 
 def products(drawn: Tensor, corner: Tensor, pairs: Tensor) -> Tensor:
     """<y_i, y_j> [P] of ``pairs`` int [P, 2] of objects ``drawn`` [M, W, W] at ``corner`` int [M, 2]."""
-    width = drawn.shape[-1]
+    if not len(pairs):
+        return drawn.new_zeros(0)
     swap = (corner[pairs[:, 0], 0] > corner[pairs[:, 1], 0])[:, None]
     upper, lower = torch.where(swap, pairs.flip(1), pairs).unbind(1)
     shift = corner[lower] - corner[upper]
     parts = [
         torch.linalg.vecdot(_seen(drawn[i], step).flatten(1), drawn[j].flatten(1))
-        for i, j, step in zip(upper.split(AT_ONCE), lower.split(AT_ONCE), shift.split(AT_ONCE), strict=True)
+        for i, j, step in zip(*(torch.split(each, AT_ONCE) for each in (upper, lower, shift)), strict=True)
     ]
-    return torch.cat(parts) if parts else drawn.new_zeros(0)
+    return torch.cat(parts)
 
 
 def _seen(drawn: Tensor, shift: Tensor) -> Tensor:

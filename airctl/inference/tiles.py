@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from itertools import product
 
 import torch
 import torch.nn.functional as F
@@ -19,13 +20,13 @@ from airctl.model.posteriors import loc_and_sd
 from airctl.model.proposals import CELL
 
 STEP = 4  # pixels: corners of tiles are multiples of it, as the convolutions halve the picture twice
+SQUARE = 256  # cells a side: proposals are looked at square by square, whatever the tiles
 LOW = 0.02  # a cell of a lower probability proposes nothing
-ROUNDS = 2  # local maxima, then those of what is left without them
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """M cells of a picture, by rows, and what the map says of them."""
+    """M cells of a picture, square by square, and what the map says of them."""
 
     cells: Tensor  # int [M, 2] row and column
     logits: Tensor  # [M]
@@ -36,32 +37,41 @@ class Candidates:
         """Those of ``index``."""
         return Candidates(*(getattr(self, field.name)[index] for field in fields(self)))
 
-    def split(self, size: int) -> Iterator[Candidates]:
-        """Groups of at most ``size``."""
-        for index in torch.arange(len(self.cells), device=self.cells.device).split(size):
-            if len(index):
+    def groups(self, most: int) -> Iterator[Candidates]:
+        """Groups of at most ``most`` that lie in one square."""
+        _, sizes = torch.unique_consecutive(self.cells // SQUARE, dim=0, return_counts=True)
+        start = 0
+        for size in sizes.tolist():
+            for index in torch.split(torch.arange(start, start + size, device=self.cells.device), most):
                 yield self.at(index)
+            start += size
 
 
 def candidates(network: Proposals, picture: Tensor, tile: int) -> Candidates:
     """All cells of ``picture`` [H, W] worth a look; ``tile`` is the side of a tile in pixels without its overlap."""
     height, width = picture.shape
     tile = max(STEP, tile // STEP * STEP)
-    parts = [
-        _of_tile(network, picture, (top, left), tile)
-        for top in range(0, height, tile)
-        for left in range(0, width, tile)
-    ]
+    corners = product(range(0, height, tile), range(0, width, tile))
+    parts = [_of_tile(network, picture, corner, tile) for corner in corners]
     every = Candidates(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Candidates)))
-    columns = (width + 1) // CELL
-    return every.at((every.cells[:, 0] * columns + every.cells[:, 1]).argsort())
+    return every.at(_by_squares(every.cells))
+
+
+def _by_squares(cells: Tensor) -> Tensor:
+    """The order of ``cells`` [M, 2]: by rows of squares, squares, rows and columns, int [M]."""
+    row, column = cells.unbind(1)
+    keys = (row // SQUARE, column // SQUARE, row, column)
+    order = torch.arange(len(cells), device=cells.device)
+    for key in reversed(keys):
+        order = order[key[order].argsort(stable=True)]
+    return order
 
 
 def _of_tile(network: Proposals, picture: Tensor, corner: tuple[int, int], tile: int) -> Candidates:
     margin = overlap(network)
     (top, left), (low, right) = ((max(0, k - margin) for k in corner), (k + tile + margin for k in corner))
     seen = network.map(picture[None, top:low, left:right])
-    row, column = chosen(seen.logits[0], network.radius).nonzero().unbind(1)
+    row, column = chosen(seen.logits[0], radius(network)).nonzero().unbind(1)
     inside = torch.ones_like(row, dtype=torch.bool)
     for place, start, begin in ((row, top, corner[0]), (column, left, corner[1])):
         inside &= (place * CELL + start >= begin) & (place * CELL + start < begin + tile)
@@ -79,18 +89,19 @@ def _described(network: Proposals, seen: Map, row: Tensor, column: Tensor, origi
 
 
 def chosen(logits: Tensor, radius: int) -> Tensor:
-    """Which cells of a map ``logits`` [h, w] propose objects, bool [h, w].
+    """Which cells of a map ``logits`` [h, w] propose objects, bool [h, w]: the local maxima within ``radius`` cells."""
+    highest = F.max_pool2d(logits[None, None], 2 * radius + 1, 1, radius)[0, 0]
+    return (logits == highest) & (logits > math.log(LOW / (1 - LOW)))
 
-    Local maxima, and the local maxima of what is left without them: of two objects that touch the map often makes one
-    hill, and the posterior cannot take two where one is proposed. All of it depends on near cells only.
+
+def radius(network: Proposals) -> int:
+    """Cells around a proposal that must be below it: half as many as in training.
+
+    Of two objects that touch one is often the lower shoulder of the other. What is proposed twice does not matter, as
+    the posterior takes one of the two; what is not proposed is not found. Composites of 300 digits on 800 x 800 pixels:
+    mean error of the count 1.2 with half the radius and 2.6 with all of it.
     """
-    least = math.log(LOW / (1 - LOW))
-    taken = torch.zeros_like(logits, dtype=torch.bool)
-    for _ in range(ROUNDS):
-        left = logits.masked_fill(taken, -math.inf)
-        highest = F.max_pool2d(left[None, None], 2 * radius + 1, 1, radius)[0, 0]
-        taken = taken | ((left == highest) & (left > least))
-    return taken
+    return max(1, network.radius // 2)
 
 
 def overlap(network: Proposals) -> int:
@@ -100,5 +111,5 @@ def overlap(network: Proposals) -> int:
         if isinstance(layer, nn.Conv2d):
             reach += stride * layer.dilation[0] * (layer.kernel_size[0] // 2)
             stride *= layer.stride[0]
-    needed = reach + stride + ROUNDS * network.radius * CELL
+    needed = reach + stride + radius(network) * CELL
     return -(-needed // STEP) * STEP

@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from airctl.errors import ConfigError
 from airctl.inference.blocks import SetPosterior, of_sets, posterior
@@ -96,8 +97,8 @@ def _most_likely(seen: Candidates, picture: Tensor, size: float) -> tuple[Candid
 
 
 def _drawn(model: AIR, picture: Tensor, seen: Candidates) -> Proposed:
-    """All proposals drawn, some at a time; each group needs only the rows of the picture that it lies in."""
-    parts = [_some_drawn(model, picture, some) for some in seen.split(AT_ONCE)]
+    """All proposals drawn, some at a time; each group needs only the part of the picture that it lies in."""
+    parts = [_some_drawn(model, picture, some) for some in seen.groups(AT_ONCE)]
     parts = parts or [_nothing(model, picture)]
     return Proposed(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Proposed)))
 
@@ -111,10 +112,10 @@ def _some_drawn(model: AIR, picture: Tensor, seen: Candidates) -> Proposed:
     windows = poses.windows(in_frame[None])
     shift = seen.cells * CELL - pad
     corner = windows.corner[0] + shift
-    top = max(0, int(corner[:, 0].min()))
-    band = picture[top : max(top, int(corner[:, 0].max())) + pad]
-    patches = replace(windows, corner=(corner - corner.new_tensor([top, 0]))[None]).patches(band[None])
-    q_what = model.what(model.encoder(windows.crop(patches, settings.glimpse)))
+    origin = corner.amin(0).clamp(min=0)
+    (top, left), (low, right) = origin.tolist(), (corner.amax(0) + pad).tolist()
+    patches = replace(windows, corner=(corner - origin)[None]).patches(picture[None, top:low, left:right])
+    q_what: Distribution = model.what(model.encoder(windows.crop(patches, settings.glimpse)))
     z_what = model.what.sample(q_what, patches.new_zeros(1, len(corner), settings.what))
     drawn = windows.paste(model.decoder(z_what), 3 * pad, 3 * pad)[0]
     drawn = drawn * _inside(corner, pad, picture)
@@ -149,8 +150,8 @@ def _weights(proposed: Proposed, sd: float) -> Weights:
     pairs = overlapping(proposed.corner, proposed.drawn.shape[-1])
     gram = products(proposed.drawn, proposed.corner, pairs)
     squares = torch.linalg.vecdot(proposed.drawn.flatten(1), proposed.drawn.flatten(1))
-    b, squares, cost, gram = map(_numbers, (proposed.b, squares, proposed.kl, gram))
-    return Weights.gaussian(b, squares, cost, pairs.cpu().numpy(), gram, sd)
+    b, norms, cost = (_numbers(values) for values in (proposed.b, squares, proposed.kl))
+    return Weights.gaussian(b, norms, cost, pairs.cpu().numpy(), _numbers(gram), sd)
 
 
 def _numbers(values: Tensor) -> np.ndarray:
@@ -179,11 +180,11 @@ def _painted(picture: Tensor, proposed: Proposed, index: Tensor) -> Tensor:
     side = proposed.drawn.shape[-1]
     canvas = picture.new_zeros((height + 2 * side) * (width + 2 * side))
     step = torch.arange(side, device=picture.device)
-    for some in index.split(AT_ONCE):
+    for some in torch.split(index, AT_ONCE):
         rows, columns = (proposed.corner[some] + side).unbind(1)
         places = (rows[:, None] + step)[..., None] * (width + 2 * side) + (columns[:, None] + step)[:, None]
         canvas.index_add_(0, places.flatten(), proposed.drawn[some].flatten())
-    return canvas.unflatten(0, (height + 2 * side, -1))[side:-side, side:-side]
+    return canvas.view(height + 2 * side, width + 2 * side)[side:-side, side:-side]
 
 
 def _fit(picture: Tensor, drawn: Tensor) -> float:
