@@ -13,7 +13,6 @@ from PIL import Image, ImageDraw, ImageFont
 import airctl
 from airctl.files import atomic_path
 from airctl.inference.passes import passes
-from airctl.model import boxes
 from airctl.reporting import scene_tile, step_colour
 from airctl.scenes import read_split
 
@@ -28,8 +27,8 @@ def draw(run: Path, scene: int) -> Image.Image:
     objects, terms = next(passes(loaded.model, images.to(loaded.device), loaded.log_p(), loaded.model.mean_noise))
     count = int(terms.log_q[0].argmax())
     present = objects.logits[0].sigmoid().tolist()
-    edges, canvas = boxes(objects.z_where, images.shape[-1])[0].cpu().numpy(), images[0].numpy() / 255
-    glimpses, objects = objects.glimpses[0].cpu().numpy(), objects.drawn[0].cpu().numpy()
+    edges, canvas = objects.boxes[0].cpu().numpy(), images[0].numpy() / 255
+    glimpses, drawn = objects.glimpses[0].cpu().numpy(), objects.drawn[0].cpu().numpy()
     canvases = objects.canvases[0].cpu().numpy()
     shown = count + 1  # and the step at which it stops
     column = _TILE + _GAP
@@ -57,7 +56,7 @@ def draw(run: Path, scene: int) -> Image.Image:
             _arrow(pen, middle, 236, 244, colour)
             picture.paste(_framed(glimpses[i], colour), (left, 246))
             _arrow(pen, middle, 360, 366, colour)
-            picture.paste(_framed(objects[i], colour), (left, 368))
+            picture.paste(_framed(drawn[i], colour), (left, 368))
         answer = f"q(z_pres = 1) = {present[i]:.3f}"
         pen.text((middle, 500), answer, fill=_INK, font=font, anchor="mm")
         pen.text((middle, 520), "stop" if stops else "yes: go on", fill=_INK, font=font, anchor="mm")

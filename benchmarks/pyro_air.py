@@ -52,8 +52,8 @@ class Guide(nn.Module):
     def __init__(self, config: Config, latents: int) -> None:
         super().__init__()
         sizes = config.model
-        self.rnn = nn.LSTMCell(sizes.canvas**2 + latents, sizes.hidden)
-        self.predict = mlp(sizes.hidden, sizes.predict_hidden, 3 + 3 + 1)
+        self.rnn = nn.LSTMCell(sizes.canvas**2 + latents, config.network.hidden)
+        self.predict = mlp(config.network.hidden, config.network.predict_hidden, 3 + 3 + 1)
         self.encoder = mlp(sizes.glimpse**2, sizes.glimpse_hidden, 2 * sizes.what)
 
 
@@ -97,7 +97,7 @@ class PyroAIR(nn.Module):
                 y = torch.sigmoid(self.decoder(z_what) + sizes.decoder_bias).view(glimpse)
                 pasted = transform(y, z_where[:, 0], -z_where[:, 1:], sizes.canvas)
                 canvas = canvas + present[:, None, None] * pasted
-            pyro.sample("x", dist.Normal(canvas, sizes.likelihood_sd).to_event(2), obs=x)
+            pyro.sample("x", dist.Normal(canvas, self.config.likelihood.sd).to_event(2), obs=x)
 
     def guide(self, x: Tensor, continuing: float) -> None:
         """q(z | x), with a baseline for each z_pres_i where the step is reached."""
@@ -115,7 +115,7 @@ class PyroAIR(nn.Module):
                 expected = self.baseline.head(baseline_state[0])[:, 0] * present
 
                 loc, raw, logit = nets.predict(state[0]).split([3, 3, 1], 1)
-                q_pres = dist.Bernoulli(logits=logit[:, 0] + sizes.present_bias).mask(present > 0)
+                q_pres = dist.Bernoulli(logits=logit[:, 0] + self.config.network.present_bias).mask(present > 0)
                 infer = {"baseline": {"baseline_value": expected}}
                 present = present * pyro.sample(f"z_pres_{i}", q_pres, infer=infer)
 

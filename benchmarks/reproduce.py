@@ -1,236 +1,204 @@
-"""Make the figures of docs/results.md: the runs, their evaluation, and the page from their JSON.
+"""Make the figures of docs/results.md: train, evaluate on the test split, and render the page from what was measured.
 
-    python -m benchmarks.reproduce DATA.h5 [--runs FOLDER]
+    python -m benchmarks.reproduce [--only NAME ...] [--runs FOLDER] [--data FOLDER]
+    python -m benchmarks.reproduce --render
 
-Each figure stands under the command that made it. A finished run that is there is not trained again, so the page can
-be made anew from the folder; nothing on it is typed by hand.
+Each experiment is one command for each seed, none left out. A finished run that is there is not trained again, and an
+evaluation that is there is read. What was measured is kept in docs/results.json with the commit it was measured at;
+the page is made from that file alone, so nothing on it is typed by hand.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import shlex
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from airctl.files import write_text
-from airctl.reporting import count_table, table
-from airctl.results.door import read, to_json
-from airctl.results.evaluation import Evaluation
-from airctl.results.outcomes import words
+from airctl.reporting import table
 from airctl.results.sweep import steps_to
 from airctl.training import RunFolder
-from benchmarks.estimators import variance_section
 
-FAST_SEEDS = tuple(range(10))
-THREE_SEEDS = PAPER_SEEDS = tuple(range(5))
-FIVE_SEEDS = (0,)
-BEYOND_SEEDS = (0,)  # of preset fast, shown one digit more than in training
-DATA_COMMAND = "airctl generate-data data/scenes.h5"
-THREE_COMMAND = "airctl generate-data data/d3.h5 --max-digits 3"
-FIVE_COMMAND = "airctl generate-data data/d5.h5 --max-digits 5 --canvas 80 --test 1000"
-FAST = ("--preset", "recurrent")
-CROWDED = ("--crowded",)
+STORE, PAGE = Path("docs/results.json"), Path("docs/results.md")
 
 
-def airctl(*arguments: str) -> dict[str, Any]:
-    """Run a command with --json and return what it says; its messages go to stderr as they come."""
-    print("airctl", shlex.join(arguments), file=sys.stderr, flush=True)
+@dataclass(frozen=True)
+class Experiment:
+    """One recipe from several seeds, evaluated on the test split of one scene file."""
+
+    name: str
+    title: str
+    data: Sequence[str]  # options of generate-data
+    train: Sequence[str]  # options of train
+    seeds: Sequence[int]
+    shown: Sequence[str] = ()  # options of generate-data of other scenes that the runs are shown; none: their own
+
+    @property
+    def scenes(self) -> str:
+        """The name of the scene file it is trained on."""
+        return "-".join(["scenes", *(word.strip("-") for word in self.data)]) + ".h5"
+
+
+EXPERIMENTS = (
+    Experiment("fast", "Preset fast, 0-2 digits", (), ("--preset", "fast"), range(10)),
+    Experiment(
+        "fast-shown-3",
+        "The same runs, trained on 0-2 digits, shown 0-3",
+        (),
+        ("--preset", "fast"),
+        range(10),
+        shown=("--max-digits", "3"),
+    ),
+    Experiment("fast-400", "Preset fast, 400 steps", (), ("--preset", "fast", "--steps", "400"), range(5)),
+    Experiment("fast-200", "Preset fast, 200 steps", (), ("--preset", "fast", "--steps", "200"), range(5)),
+    Experiment("fast-0-3", "Preset fast, 0-3 digits", ("--max-digits", "3"), ("--preset", "fast"), range(5)),
+    Experiment(
+        "fast-0-5",
+        "Preset fast, 0-5 digits on 80 x 80 pixels, M = 10, 4000 steps",
+        ("--max-digits", "5", "--canvas", "80"),
+        ("--preset", "fast", "--steps", "4000", "--set", "model.num_steps=10", "--set", "network.dense=2"),
+        range(5),
+    ),
+    Experiment("recurrent", "Preset recurrent, 0-2 digits", (), ("--preset", "recurrent"), range(10)),
+    Experiment("paper", "Preset paper, 0-2 digits, 20 000 steps", (), ("--preset", "paper"), range(5)),
+    Experiment(
+        "paper-lr",
+        "Preset paper, baseline's learning rate 0.1",
+        (),
+        ("--preset", "paper", "--set", "optimiser.baseline_lr=0.1"),
+        range(5),
+    ),
+)
+
+
+def airctl(*words: str) -> dict[str, Any]:
+    """Run a command with --json and return what it prints; its messages go to stderr as they come."""
+    print("airctl", shlex.join(words), file=sys.stderr, flush=True)
     done = subprocess.run(
-        [sys.executable, "-m", "airctl", *arguments, "--json"], stdout=subprocess.PIPE, text=True, check=True
+        [sys.executable, "-m", "airctl", *words, "--json"], stdout=subprocess.PIPE, text=True, check=True
     )
     result: dict[str, Any] = json.loads(done.stdout)
     return result
 
 
-def reached(run: Path, accuracy: float) -> str:
-    """The first validated step at which the validation accuracy was reached."""
-    return str(steps_to(RunFolder(run).read_metrics(), accuracy) or "-")
+def scenes(folder: Path, options: Sequence[str]) -> Path:
+    """The scene file of those options, made if it is not there."""
+    path = folder / ("-".join(["scenes", *(word.strip("-") for word in options)]) + ".h5")
+    if not path.exists():
+        airctl("generate-data", str(path), *options)
+    return path
 
 
-def trained(data: Path, run: Path, options: Sequence[str], look: Sequence[str]) -> tuple[dict[str, Any], str]:
-    """Train (or finish) ``run``, count the test scenes (or read how they were), and give the command lines too."""
-    options = (*options, "--threads", "1")  # bits depend on the number of threads
-    done = airctl("train", str(data), "--run", str(run), *options, "--resume")
-    name = f"runs/{run.name}"
-    evaluation = shlex.join(["airctl", "eval", name, *look])
-    command = f"airctl train data/{data.name} --run {name} {shlex.join(options)} && {evaluation}"
-    asked = {"step": done["steps"], "split": "test", "data": str(data.resolve()), "crowded": "--crowded" in look}
-    for name in ("eval-test-crowded.json" if "--crowded" in look else "eval-test.json", "eval.json"):
-        if (run / name).exists():
-            result = to_json(read(Evaluation, run / name, "delete it"))
-            if asked.items() <= result.items():
-                return result, command
-    return airctl("eval", str(run), *look), command
+def measured(experiment: Experiment, seed: int, data: Path, runs: Path) -> dict[str, Any]:
+    """One row: the run of that seed, trained if it is not finished, and its evaluation."""
+    name = experiment.name.removesuffix("-shown-3")
+    run, options = runs / f"{name}-{seed}", (*experiment.train, "--seed", str(seed), "--threads", "1")
+    airctl("train", str(scenes(data, experiment.data)), "--run", str(run), *options, "--resume")
+    shown = ("--data", str(scenes(data, experiment.shown))) if experiment.shown else ()
+    result = airctl("eval", str(run), *shown)
+    metrics = RunFolder(run).read_metrics()
+    kept = (
+        "step",
+        "count_accuracy",
+        "count_accuracy_sampled",
+        "per_count_accuracy",
+        "elbo",
+        "mean_iou",
+        "average_precision",
+    )
+    row = {"seed": seed, **{key: result[key] for key in (*kept, "outcomes", "data_sha256", "weights_sha256")}}
+    return row | {"to_95": steps_to(metrics, 0.95), "to_98": steps_to(metrics, 0.98)}
 
 
-def supervised(data: Path, runs: Path) -> tuple[dict[str, Any], str]:
-    """The CNN that is told the counts, on the same scenes."""
-    kept = runs / f"supervised-{data.stem}.json"
-    if not kept.exists():
-        command = [sys.executable, "-m", "benchmarks.supervised", str(data)]
-        kept.write_text(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout, encoding="utf-8")
-    return json.loads(kept.read_text(encoding="utf-8")), f"python -m benchmarks.supervised data/{data.name}"
+def commands(experiment: Experiment) -> list[str]:
+    """What to type for the first seed."""
+    name, seed = experiment.name.removesuffix("-shown-3"), experiment.seeds[0]
+    run = f"runs/{name}-{seed}"
+    train = ["airctl", "train", f"data/{experiment.scenes}", "--run", run, *experiment.train]
+    lines = [["airctl", "generate-data", f"data/{experiment.scenes}", *experiment.data]]
+    lines.append([*train, "--seed", str(seed), "--threads", "1"])
+    if experiment.shown:
+        other = "-".join(["scenes", *(word.strip("-") for word in experiment.shown)]) + ".h5"
+        lines.append(["airctl", "generate-data", f"data/{other}", *experiment.shown])
+        return [shlex.join(line) for line in (*lines, ["airctl", "eval", run, "--data", f"data/{other}"])]
+    return [shlex.join(line) for line in (*lines, ["airctl", "eval", run])]
 
 
-def shares(names: list[str], results: list[dict[str, Any]]) -> str:
-    """The share of each outcome, a column a run, and their mean."""
-    rows = []
-    for outcome in results[0]["outcomes"]:
-        values = [result["outcomes"][outcome] for result in results]
-        rows.append([words(outcome), *(f"{value:.2%}" for value in [*values, sum(values) / len(values)])])
-    return table(["outcome", *names, "mean"], rows)
-
-
-def seeds(
-    title: str,
-    data: Path,
-    runs: Path,
-    prefix: str,
-    numbers: Sequence[int],
-    options: Sequence[str],
-    look: Sequence[str] = (),
-) -> list[str]:
-    """A section: the same config from several seeds on the test split, with the ceiling that labels buy."""
-    lines, rows, results = [f"## {title}", ""], [], []
-    for seed in numbers:
-        run = runs / f"{prefix}-{seed}"
-        result, command = trained(data, run, (*options, "--seed", str(seed)), look)
-        results.append(result)
-        accuracies = [f"{result[f'count_accuracy{kind}']:.2%}" for kind in ("", "_amortised", "_sampled")]
-        to = [reached(run, accuracy) for accuracy in (0.95, 0.98)]
-        fit = [f"{result['elbo']:.1f}", f"{result['mean_iou']:.3f}", f"{result['average_precision']:.3f}"]
-        rows.append([str(seed), str(result["step"]), *accuracies, *fit, *to])
-        if seed == numbers[0]:
-            lines.append(f"    {command}")
-    accuracies = [result["count_accuracy"] for result in results]
-    first = [result["count_accuracy_amortised"] for result in results]
-    to_98 = [steps_to(RunFolder(runs / f"{prefix}-{seed}").read_metrics(), 0.98) for seed in numbers]
-    median = statistics.median([step if step is not None else math.inf for step in to_98])
-    usual = f"{median:g}" if median < math.inf else "not reached"
-    header = ["seed", "steps", "test accuracy", "first pass", "one sample", "ELBO", "mean IoU", "AP at 0.5"]
-    ceiling, labels = supervised(data, runs)
-    others = f"and the same for the other seeds, {numbers[0]} to {numbers[-1]}; none is left out."
-    return [
-        *lines,
+def rendered(store: Mapping[str, Any]) -> str:
+    """The page."""
+    head = [
+        "# Results",
         "",
-        *([others, ""] if len(numbers) > 1 else []),
-        table([*header, "to 95 %", "to 98 %"], rows),
-        "",
-        f"Mean of all {len(results)} runs {statistics.mean(accuracies):.2%}, worst {min(accuracies):.2%}; "
-        f"{sum(a >= 0.98 for a in accuracies)} of {len(results)} at 98 % or more.",
-        f"First pass alone: mean {statistics.mean(first):.2%}, worst {min(first):.2%}; median number of steps to 98 %",
-        f"of the validation scenes, looked at every `train.validate_every` steps: {usual}.",
-        "",
-        f"What labels buy: {ceiling['count_accuracy']:.2%} (`{labels}`, seed {ceiling['seed']}).",
-        "",
-        "What became of the test scenes, in the words of the report's Figure 2 (docs/report.md has the definitions):",
-        "",
-        shares([f"seed {seed}" for seed in numbers], results),
-        "",
-        f"Seed {numbers[0]}:",
-        "",
-        count_table(results[0]),
+        "Made by `python -m benchmarks.reproduce` from docs/results.json. Test scenes are the 10 000 of the test split,",
+        "of digits never seen in training. A count is the most probable one after one pass of the network, without a",
+        "gradient step at evaluation. Every seed is in every mean.",
     ]
+    parts = [_section(experiment, store[experiment.name]) for experiment in EXPERIMENTS if experiment.name in store]
+    return "\n\n".join(["\n".join(head), *parts]) + "\n"
 
 
-def fast(data: Path, runs: Path) -> list[str]:
-    """Preset fast on 0-2 digits."""
-    return seeds("Preset fast, 0-2 digits", data, runs, "fast", FAST_SEEDS, FAST)
+def _section(experiment: Experiment, entry: Mapping[str, Any]) -> str:
+    rows, lines = entry["runs"], [f"## {experiment.title}", "", *(f"    {line}" for line in commands(experiment)), ""]
+    if entry.get("note"):
+        lines += [entry["note"], ""]
+    header = ["seed", "steps", "test accuracy", "bound", "mean IoU", "AP at 0.5", "to 95 %", "to 98 %"]
+    lines += [table(header, [_row(row) for row in rows]), ""]
+    accuracies = [row["count_accuracy"] for row in rows]
+    told = f"Mean of all {len(rows)} runs {statistics.mean(accuracies):.2%}, worst {min(accuracies):.2%}"
+    if all(row.get("to_98") for row in rows) and not experiment.shown:
+        median = statistics.median(row["to_98"] for row in rows)
+        told += f"; 98 % of the validation scenes after {median:g} steps in the median run"
+    lines.append(f"{told}. Measured at commit {entry['commit']}.")
+    if all(row.get("per_count_accuracy") for row in rows):
+        counts = list(rows[0]["per_count_accuracy"])
+        means = [statistics.mean(row["per_count_accuracy"][n] for row in rows) for n in counts]
+        lines += [
+            "",
+            "By true count: " + ", ".join(f"{n}: {mean:.2%}" for n, mean in zip(counts, means, strict=True)) + ".",
+        ]
+    if entry.get("labels"):
+        lines += [
+            "",
+            f"What labels buy: {entry['labels']:.2%}, a small CNN told the counts (`python -m benchmarks.supervised`).",
+        ]
+    return "\n".join(lines)
 
 
-def three(data: Path, runs: Path) -> list[str]:
-    """Preset fast on 0-3 digits."""
-    options = (*FAST, "--steps", "8000", "--set", "model.num_steps=4")
-    lines = seeds("Preset fast, 0-3 digits, N = 4", data.with_name("d3.h5"), runs, "d3", THREE_SEEDS, options, CROWDED)
-    return [*lines[:2], f"    {THREE_COMMAND}", *lines[2:]]
+def _row(row: Mapping[str, Any]) -> list[str]:
+    def number(name: str, digits: int) -> str:
+        return "-" if row.get(name) is None else f"{row[name]:.{digits}f}"
 
-
-def five(data: Path, runs: Path) -> list[str]:
-    """Preset fast on 0-5 digits, on a canvas with room for them."""
-    poses = ("prior.where_loc=[4.8,0.0,0.0]", "prior.where_scale=[0.32,2.0,2.0]", "posterior.where_sd_max=0.3")
-    counts = ("model.num_steps=6", "count.probability=1e-4", "count.anneal_steps=1000")
-    options = (*FAST, "--steps", "10000", *(word for value in (*poses, *counts) for word in ("--set", value)))
-    title = "Preset fast, 0-5 digits on 80 x 80 pixels, N = 6, 1 000 test scenes"
-    lines = seeds(title, data.with_name("d5.h5"), runs, "d5", FIVE_SEEDS, options, CROWDED)
-    return [*lines[:2], f"    {FIVE_COMMAND}", *lines[2:]]
-
-
-def beyond(data: Path, runs: Path) -> list[str]:
-    """Trained on 0-2 digits, shown 0-3."""
-    path = data.with_name("d3.h5")
-    rows = []
-    for seed in BEYOND_SEEDS:
-        kept = runs / f"fast-{seed}-on-{path.stem}.json"
-        if not kept.exists():
-            with tempfile.TemporaryDirectory() as folder:  # the run keeps the evaluation on its own scenes
-                copied = shutil.copytree(runs / f"fast-{seed}", Path(folder) / f"fast-{seed}")
-                result = airctl("eval", str(copied), "--data", str(path), "--num-steps", "4")
-            write_text(kept, json.dumps(result) + "\n")
-        result = json.loads(kept.read_text(encoding="utf-8"))
-        right = [f"{row[count] / sum(row):.2%}" for count, row in enumerate(result["confusion"][:4])]
-        rows.append([str(seed), *right, *(f"{result[f'count_accuracy{kind}']:.2%}" for kind in ("", "_amortised"))])
-    header = ["seed", "0 digits", "1 digit", "2 digits", "3 digits", "all", "all, first pass"]
-    return [
-        "## Trained on 0-2 digits, shown 0-3",
-        "",
-        f"    airctl eval runs/fast-{BEYOND_SEEDS[0]} --data data/{path.name} --num-steps 4",
-        "",
-        "A run of preset fast from above on the test scenes of the section before, by the true number of digits:",
-        "",
-        table(header, rows),
-    ]
-
-
-def paper(data: Path, runs: Path) -> list[str]:
-    """Preset paper after its 20 000 steps."""
-    options = ("--preset", "paper")
-    return seeds("Preset paper, 0-2 digits, 20 000 steps", data, runs, "paper", PAPER_SEEDS, options)
-
-
-def quick(data: Path, runs: Path) -> list[str]:
-    """Preset paper with a baseline that learns a hundred times as fast (docs/experiments.md says why)."""
-    options = ("--preset", "paper", "--set", "optimiser.baseline_lr=0.1")
-    return seeds("Preset paper, baseline's learning rate 0.1", data, runs, "paper-lr", PAPER_SEEDS, options)
-
-
-def variance(data: Path, runs: Path) -> list[str]:
-    """Table 1 on the model of the paper's recipe."""
-    return [
-        "## Table 1: variance and bias of the gradient",
-        "",
-        variance_section(runs / "paper-0"),
-        "",
-        "All estimators, on the model of preset fast: docs/estimators.md.",
-    ]
+    to = [str(row.get(name) or "-") for name in ("to_95", "to_98")]
+    fit = [number("elbo", 1), number("mean_iou", 3), number("average_precision", 3)]
+    return [str(row["seed"]), str(row["step"]), f"{row['count_accuracy']:.2%}", *fit, *to]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
+    parser.add_argument(
+        "--only", action="append", choices=[e.name for e in EXPERIMENTS], help="repeatable; all by default"
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs"))
-    parser.add_argument("--out", type=Path, default=Path("docs/results.md"))
+    parser.add_argument("--data", type=Path, default=Path("data"))
+    parser.add_argument("--render", action="store_true", help="only make the page again")
     chosen = parser.parse_args()
-    parts = [part(chosen.data, chosen.runs) for part in (fast, three, five, beyond, paper, quick, variance)]
-    head = [
-        "# Results",
-        "",
-        "Made by `make reproduce`. Held-out scenes are the 10 000 of the test split (1 000 where the title says",
-        "so), of digits never seen in training.",
-        "Test accuracy is that of the most probable count after the second look; the first pass is q(n) alone, as",
-        "other systems report it.",
-        "",
-        f"    {DATA_COMMAND}",
-    ]
-    write_text(chosen.out, "\n".join(["\n".join(part) + "\n" for part in (head, *parts)]))
+    store = json.loads(STORE.read_text(encoding="utf-8")) if STORE.exists() else {}
+    wanted = [] if chosen.render else [e for e in EXPERIMENTS if not chosen.only or e.name in chosen.only]
+    for experiment in wanted:
+        commit = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], stdout=subprocess.PIPE, text=True, check=True
+        ).stdout.strip()
+        rows = [measured(experiment, seed, chosen.data, chosen.runs) for seed in experiment.seeds]
+        store[experiment.name] = store.get(experiment.name, {}) | {"commit": commit, "runs": rows}
+        write_text(STORE, json.dumps(store, indent=1) + "\n")
+    write_text(PAGE, rendered(store))
 
 
 if __name__ == "__main__":

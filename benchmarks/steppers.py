@@ -14,7 +14,7 @@ from torch import Tensor
 
 from airctl.commands.train import fit_to_data
 from airctl.config import Config, override, preset
-from airctl.model import continuing_at
+from airctl.model import Geometric
 from airctl.training import Learner, training_step
 from airctl.training.randomness import SceneOrder
 from benchmarks.pyro_air import PyroAIR, make_svi
@@ -53,7 +53,7 @@ class PyroStep:
 
     def __call__(self) -> float:
         batch = self.images[torch.from_numpy(self.order.at(self.step))].float() / 255
-        continuing = continuing_at(self.step, self.config.prior)
+        continuing = Geometric(self.config.count, self.config.train.steps).at(self.step)
         # Without its own checks Pyro is faster; airctl's distributions do not check either.
         with pyro.get_param_store().scope(self.store), pyro.validation_enabled(not self.tuned):
             loss = self.svi.step(batch, continuing)
@@ -71,5 +71,6 @@ CONTENDERS: dict[str, Callable[[Tensor], Step]] = {
     "Pyro": lambda images: PyroStep(preset("paper"), images, tuned=False),
     "Pyro, tuned": lambda images: PyroStep(preset("paper"), images, tuned=True),
     "airctl exact, same network": airctl("paper", "objective.estimator=exact"),
-    "airctl exact, preset fast": airctl("fast"),
+    "airctl exact, preset recurrent": airctl("recurrent"),
+    "airctl marginal, preset fast": airctl("fast"),
 }

@@ -133,7 +133,7 @@ def finished(runs: Path, seeds: Sequence[int]) -> dict[str, list[dict[str, Any]]
                 {
                     "seed": seed,
                     "curve": [(row["step"], row["validation_accuracy"]) for row in validated],
-                    "final": evaluated.count_accuracy_amortised,
+                    "final": evaluated.count_accuracy,
                     "reached": steps_to(rows, LEVEL),
                 }
             )
