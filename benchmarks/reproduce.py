@@ -136,7 +136,7 @@ def rendered(store: Mapping[str, Any]) -> str:
     head = [
         "# Results",
         "",
-        "Made by `python -m benchmarks.reproduce` from docs/results.json. Test scenes are the 10 000 of the test split,",
+        "Made by `python -m benchmarks.reproduce` from docs/results.json. Test scenes are the 10 000 of that split,",
         "of digits never seen in training. A count is the most probable one after one pass of the network, without a",
         "gradient step at evaluation. Every seed is in every mean.",
     ]
