@@ -26,7 +26,8 @@ from airctl.reporting import table
 from airctl.results.sweep import steps_to
 from airctl.training import RunFolder
 
-STORE, PAGE = Path("docs/results.json"), Path("docs/results.md")
+STORE, PAGE, README = Path("docs/results.json"), Path("docs/results.md"), Path("README.md")
+MARK = "<!-- results -->"  # around the table of the README
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,22 @@ def _section(experiment: Experiment, entry: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def readme_table(store: Mapping[str, Any]) -> str:
+    """One row an experiment, for the README."""
+    rows = []
+    for experiment in EXPERIMENTS:
+        if experiment.name not in store:
+            continue
+        runs = store[experiment.name]["runs"]
+        accuracies = [row["count_accuracy"] for row in runs]
+        seeds = f"seeds {runs[0]['seed']} to {runs[-1]['seed']}" if len(runs) > 1 else f"seed {runs[0]['seed']}"
+        told = f"mean {statistics.mean(accuracies):.2%}, worst {min(accuracies):.2%}"
+        to = [row.get("to_98") for row in runs]
+        median = f"{statistics.median(to):g}" if all(to) and not experiment.shown else "-"
+        rows.append([f"{experiment.title}, {seeds}", told, str(runs[0]["step"]), median])
+    return table(["", "count accuracy", "steps of batch 64", "steps to 98 % (median)"], rows)
+
+
 def _row(row: Mapping[str, Any]) -> list[str]:
     def number(name: str, digits: int) -> str:
         return "-" if row.get(name) is None else f"{row[name]:.{digits}f}"
@@ -199,6 +216,8 @@ def main() -> None:
         store[experiment.name] = store.get(experiment.name, {}) | {"commit": commit, "runs": rows}
         write_text(STORE, json.dumps(store, indent=1) + "\n")
     write_text(PAGE, rendered(store))
+    before, rest = README.read_text(encoding="utf-8").split(MARK)[::2]
+    write_text(README, f"{before}{MARK}\n{readme_table(store)}\n{MARK}{rest}")
 
 
 if __name__ == "__main__":
