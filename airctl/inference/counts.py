@@ -6,7 +6,7 @@ A group g has weights w_g(k), k = 0..m_g, of k objects. Weights of the total are
 
 and with max in place of the sum the same formula finds the best shares k_g. A balanced tree of pairwise convolutions
 gives both, and on its way down what each group sees of all others. The number of operations is the square of that of
-the objects, but cheap ones (0.1 s for 2 000 objects); memory is M log M.
+the objects, but cheap ones (0.3 s for 2 000 objects that overlap with none, 2.3 s for 8 000); memory is M log M.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 The map is computed tile by tile and its best cells propose objects; each is cropped, encoded, drawn and pasted in a
 window of its own; sets of objects are weighed block by block. Time and memory grow with the pixels and with the
-proposals, never with their product or with pairs that do not overlap.
+proposals, never with their product or with pairs that do not overlap; only the convolution of counts grows with the
+square of the proposals (``counts.py``).
 """
 
 from __future__ import annotations
