@@ -98,9 +98,9 @@ EXPERIMENTS = (
     ),
     Experiment(
         "fast-0-9",
-        "Preset fast, 0-9 digits on 100 x 100 pixels, M = 14, 4000 steps",
+        "Preset fast, 0-9 digits on 100 x 100 pixels, M = 12, 4000 steps",
         UP_TO_9,
-        (*FAST, "--steps", "4000", "--set", "model.num_steps=14", "--set", "network.dense=2"),
+        (*FAST, "--steps", "4000", "--set", "model.num_steps=12", "--set", "network.dense=2"),
         range(1),
     ),
     Experiment("fast-clothes", "Preset fast, 0-2 clothes of Fashion-MNIST", CLOTHES, FAST, range(1)),
