@@ -4,6 +4,7 @@ from airctl.inference.detections import Detections, detections, find
 from airctl.inference.passes import CHUNK, passes
 from airctl.inference.pictures import Box, Found, find_in_pictures
 from airctl.inference.reading import Reading
+from airctl.inference.whole import WholePicture, find_in_whole
 
 __all__ = [
     "CHUNK",
@@ -11,9 +12,10 @@ __all__ = [
     "Detections",
     "Found",
     "Reading",
+    "WholePicture",
     "detections",
     "find",
     "find_in_pictures",
+    "find_in_whole",
     "passes",
-    "rollouts",
 ]

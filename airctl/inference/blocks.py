@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from airctl.inference.counts import CountTree
+from airctl.inference.counts import CountTree, Together, best, log_sum
 from airctl.inference.pieces import Table, Weights, divide, tables
 from airctl.inference.search import certain_last, search
 
@@ -94,10 +94,10 @@ def _sum(
     number, least = len(held), int(held.sum())
     free = sum(table.objects.size for table in pieces)
     prior = log_set[least : least + free + 1]
-    summed = CountTree(_rows(pieces, np.logaddexp, number), np.logaddexp)
+    summed = CountTree(_rows(pieces, log_sum), log_sum)
     first, log_count = _trimmed(summed.total + prior, least)
     count = first + int(log_count.argmax())
-    shares = CountTree(_rows(pieces, np.maximum, number), np.maximum).shares(count - least)
+    shares = CountTree(_rows(pieces, best), best).shares(count - least)
     members, beside = held.copy(), summed.others(prior)
     present = np.full(number, np.nan)
     start = 0
@@ -111,9 +111,9 @@ def _sum(
     return SetPosterior(first, log_count, count, members, present, searched)
 
 
-def _rows(pieces: list[Table], add: np.ufunc, number: int) -> list[np.ndarray]:
+def _rows(pieces: list[Table], together: Together) -> list[np.ndarray]:
     """The weights by count of each piece; one of nothing where there are no objects."""
-    return [row for table in pieces for row in table.by_count(add)] or [np.zeros(1)]
+    return [row for table in pieces for row in table.by_count(together)] or [np.zeros(1)]
 
 
 def _trimmed(log_weight: np.ndarray, least: int) -> tuple[int, np.ndarray]:

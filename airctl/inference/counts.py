@@ -1,30 +1,49 @@
-"""Counts of independent groups of objects, put together: in log space, so that thousands of them neither over- nor
-underflow.
+"""Counts of independent groups of objects put together, in log space: thousands of them neither over- nor underflow.
 
 A group g has weights w_g(k), k = 0..m_g, of k objects. Weights of the total are convolutions,
 
     w(n) = sum over k_1 + ... + k_G = n of prod_g w_g(k_g),
 
 and with max in place of the sum the same formula finds the best shares k_g. A balanced tree of pairwise convolutions
-gives both, and on its way down what each group sees of all others. Time grows as the square of the number of objects
-(0.3 s for 2 000, which is little beside the drawing of them), memory as M log M.
+gives both, and on its way down what each group sees of all others. The number of operations is the square of that of
+the objects, but cheap ones (0.3 s for 2 000 objects that overlap with none, 2.3 s for 8 000); memory is M log M.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+AT_ONCE = 1 << 18  # numbers
+
+Together = Callable[[np.ndarray], np.ndarray]  # of many log weights along the last axis to one
+
+
+def log_sum(log_weights: np.ndarray) -> np.ndarray:
+    """log sum exp along the last axis; -inf of nothing but -inf."""
+    highest = log_weights.max(-1, keepdims=True)
+    highest[highest == -np.inf] = 0
+    with np.errstate(divide="ignore"):
+        out: np.ndarray = np.log(np.exp(log_weights - highest).sum(-1)) + highest[..., 0]
+    return out
+
+
+def best(log_weights: np.ndarray) -> np.ndarray:
+    """The highest along the last axis."""
+    out: np.ndarray = log_weights.max(-1)
+    return out
 
 
 class CountTree:
     """A balanced tree over the log weights [m_g + 1] of groups g = 1..G, G >= 1.
 
-    ``add`` is ``np.logaddexp``, which sums over all shares, or ``np.maximum``, which keeps the best.
+    ``together`` is ``log_sum``, over all shares, or ``best``, which keeps the best.
     """
 
-    def __init__(self, groups: Sequence[np.ndarray], add: np.ufunc) -> None:
-        self.add = add
+    def __init__(self, groups: Sequence[np.ndarray], together: Together) -> None:
+        self.together = together
         self.levels = [list(groups)]
         while len(self.levels[-1]) > 1:
             level = self.levels[-1]
@@ -46,12 +65,12 @@ class CountTree:
             below = []
             for i in range(len(level)):
                 above, sibling = seen[i // 2], i ^ 1
-                below.append(self._correlate(above, level[sibling]) if sibling < len(level) else above)
+                below.append(self._slide(above, level[sibling]) if sibling < len(level) else above)
             seen = below
         return seen
 
     def shares(self, total: int) -> list[int]:
-        """How many of ``total`` objects each group has in the best sharing; for ``np.maximum``."""
+        """How many of ``total`` objects each group has in the best sharing; for ``best``."""
         given = [total]
         for level in self.levels[-2::-1]:
             below: list[int] = []
@@ -62,20 +81,13 @@ class CountTree:
 
     def _convolve(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         longer, shorter = (a, b) if len(a) >= len(b) else (b, a)
-        out = np.full(len(a) + len(b) - 1, -np.inf)
-        for k, weight in enumerate(shorter):
-            part = out[k : k + len(longer)]
-            self.add(part, longer + weight, out=part)
-        return out
+        return self._slide(np.pad(longer, len(shorter) - 1, constant_values=-np.inf), shorter[::-1])
 
-    def _correlate(self, above: np.ndarray, sibling: np.ndarray) -> np.ndarray:
-        size = len(above) - len(sibling) + 1
-        if size < len(sibling):
-            return np.array([self.add.reduce(sibling + above[k : k + len(sibling)]) for k in range(size)])
-        out = np.full(size, -np.inf)
-        for k, weight in enumerate(sibling):
-            self.add(out, above[k : k + size] + weight, out=out)
-        return out
+    def _slide(self, weights: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+        """All of weights[n + k] + kernel[k] put together for each n, [len(weights) - len(kernel) + 1]."""
+        windows = sliding_window_view(weights, len(kernel))
+        rows = max(1, AT_ONCE // len(kernel))
+        return np.concatenate([self.together(windows[n : n + rows] + kernel) for n in range(0, len(windows), rows)])
 
 
 def _share(a: np.ndarray, b: np.ndarray, total: int) -> list[int]:

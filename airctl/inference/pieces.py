@@ -12,6 +12,8 @@ from functools import cached_property
 
 import numpy as np
 
+from airctl.inference.counts import Together
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -91,10 +93,10 @@ class Table:
         """Which objects of a piece each set has, bool [2^k, k]."""
         return subsets(self.objects.shape[1])
 
-    def by_count(self, add: np.ufunc) -> np.ndarray:
-        """The weights of all sets of n objects put together by ``add``, [P, k + 1]."""
+    def by_count(self, together: Together) -> np.ndarray:
+        """The weights of all sets of n objects put together, [P, k + 1]."""
         counts = self.members.sum(1)
-        columns = [add.reduce(self.log_w[:, counts == n], axis=1) for n in range(self.objects.shape[1] + 1)]
+        columns = [together(self.log_w[:, counts == n]) for n in range(self.objects.shape[1] + 1)]
         return np.stack(columns, 1)
 
     def marginals(self, beside: np.ndarray) -> np.ndarray:

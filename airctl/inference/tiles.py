@@ -97,9 +97,10 @@ def chosen(logits: Tensor, radius: int) -> Tensor:
 def radius(network: Proposals) -> int:
     """Cells around a proposal that must be below it: half as many as in training.
 
-    Of two objects that touch one is often the lower shoulder of the other. What is proposed twice does not matter, as
-    the posterior takes one of the two; what is not proposed is not found. Composites of 300 digits on 800 x 800 pixels:
-    mean error of the count 1.2 with half the radius and 2.6 with all of it.
+    Of two objects that touch one is often the lower shoulder of the other. What is proposed twice does no harm, as the
+    posterior takes one of the two; what is not proposed is not found. Ten composites of 300 digits on 800 x 800 pixels,
+    mean absolute error of the count with half the radius and with all of it: 1.0 and 2.1 after 400 steps of training,
+    1.4 both after 1 200, where AP at 0.5 is 0.991 and 0.989.
     """
     return max(1, network.radius // 2)
 

@@ -2,7 +2,8 @@
 
 The map is computed tile by tile and its best cells propose objects; each is cropped, encoded, drawn and pasted in a
 window of its own; sets of objects are weighed block by block. Time and memory grow with the pixels and with the
-proposals, never with their product or with pairs that do not overlap.
+proposals, never with their product or with pairs that do not overlap; only the convolution of counts grows with the
+square of the proposals (``counts.py``).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ CROWD = 16  # proposals per square of an object's size, the most there may be on
 
 @dataclass(frozen=True)
 class WholePicture:
-    """What a model finds in a picture of H x W pixels; n objects, the most probable first."""
+    """What a model finds in a picture of H x W pixels; n objects, from top to bottom."""
 
     sets: SetPosterior  # p(n | x), n
     boxes: np.ndarray  # [n, 4] x0, y0, x1, y1 of the ink that is drawn for each object, pixels
@@ -160,12 +161,13 @@ def _numbers(values: Tensor) -> np.ndarray:
 
 def _found(picture: Tensor, proposed: Proposed, sets: SetPosterior, at_limit: bool) -> WholePicture:
     members = np.flatnonzero(sets.members)
-    order = members[np.argsort(-sets.present[members], kind="stable")]
-    index = torch.from_numpy(order).to(picture.device)
-    drawn = _painted(picture, proposed, index)
+    boxes = proposed.boxes()[torch.from_numpy(members).to(picture.device)].cpu().numpy()
+    by_rows = np.lexsort((boxes[:, 0], boxes[:, 1]))
+    order = members[by_rows]
+    drawn = _painted(picture, proposed, torch.from_numpy(order).to(picture.device))
     return WholePicture(
         sets=sets,
-        boxes=proposed.boxes()[index].cpu().numpy(),
+        boxes=boxes[by_rows],
         present=sets.present[order],
         searched=sets.searched[order],
         drawn=drawn.float().cpu().numpy(),

@@ -42,10 +42,10 @@ class Loaded:
         self.learner = Learner.build(fit_to_data(small(), (1, 16, 16)), torch.device("cpu"))
 
     def __call__(self, path: Path) -> dict[str, object]:
-        optimizer = self.learner.optimizer
+        optimizer = self.learner.optimizers
         state = checkpoint.load(path, self.learner.modules, optimizer)
         tensors = [*self.learner.modules.state_dict().values()]
-        tensors += [value for entry in optimizer.state.values() for value in entry.values()]
+        tensors += [value for one in optimizer for entry in one.state.values() for value in entry.values()]
         return {"state": state, "tensors": b"".join(tensor.numpy().tobytes() for tensor in tensors)}
 
 

@@ -322,7 +322,7 @@ def test_a_checkpoint_that_is_there_is_not_touched_before_the_new_one_is_safe(
     train(small_data, original, small(), threads=1, device="cpu")
     loaded = airctl.load(original, device="cpu").learner
     kept = original / "checkpoints/step_00000006"
-    checkpoints.load(kept, loaded.modules, loaded.optimizer)
+    checkpoints.load(kept, loaded.modules, loaded.optimizers)
     state = json.loads((kept / "state.json").read_text())
     step = state.pop("step")
     if not same:
@@ -333,7 +333,7 @@ def test_a_checkpoint_that_is_there_is_not_touched_before_the_new_one_is_safe(
         shutil.copytree(kept, place / kept.name)
 
     def save() -> None:
-        checkpoints.save(place, step, loaded.modules, loaded.optimizer, state)
+        checkpoints.save(place, step, loaded.modules, loaded.optimizers, state)
 
     fill()
     seen = in_fork(save, place).seen

@@ -224,7 +224,7 @@ class Checkpoint(Parser):
         shutil.copytree(self.material["checkpoint"], self.path)
         self.files = {path.name: path.read_bytes() for path in self.path.iterdir()}
         learner = Learner.build(fit_to_data(small(), (1, 16, 16)), torch.device("cpu"))
-        self.modules, self.optimizer = learner.modules, learner.optimizer
+        self.modules, self.optimizer = learner.modules, learner.optimizers
 
     def strategy(self) -> st.SearchStrategy[dict[str, bytes]]:
         """Another state, another header of tensors, another manifest."""
