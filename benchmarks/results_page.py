@@ -99,10 +99,10 @@ def runs_table(rows: Sequence[Mapping[str, Any]], elsewhere: bool) -> tuple[list
 
 def reached(rows: Sequence[Mapping[str, Any]]) -> str:
     """How many steps to 98 % of the validation scenes, in the median run."""
-    steps = [row.get("to_98") for row in rows]
-    if all(steps):
+    steps = [row["to_98"] for row in rows if row.get("to_98")]
+    if len(steps) == len(rows):
         return f"; 98 % of the validation scenes after {statistics.median(steps):g} steps in the median run"
-    return f"; 98 % of the validation scenes in {sum(step is not None for step in steps)} of {counted(rows)}"
+    return f"; 98 % of the validation scenes in {len(steps)} of {counted(rows)}"
 
 
 def by_count(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -186,8 +186,8 @@ def with_table(readme: str, told: Sequence[Told]) -> str:
 
 def summary(told: Told) -> list[str]:
     """Its line in the README; steps to 98 % of the validation scenes are those of the median run, if all got there."""
-    steps = [row.get("to_98") for row in told.rows]
-    to_98 = f"{statistics.median(steps):g}" if all(steps) and not told.elsewhere else ""
+    steps = [row["to_98"] for row in told.rows if row.get("to_98")]
+    to_98 = f"{statistics.median(steps):g}" if len(steps) == len(told.rows) else ""
     labels = f"{told.entry['labels']:.2%}" if told.entry.get("labels") else ""
     accuracies = [f"{statistics.mean(told.accuracies):.2%}", f"{min(told.accuracies):.2%}"]
     return [told.title, str(len(told.rows)), str(told.rows[0]["step"]), to_98, *accuracies, labels]
