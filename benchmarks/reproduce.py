@@ -17,7 +17,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,7 +107,7 @@ EXPERIMENTS = (
     Experiment("fast-font", "Preset fast, 0-2 font glyphs", ("--digits", "font"), FAST, range(1)),
     Experiment(
         "fast-shown-3",
-        "The same runs, trained on 0-2 digits, shown 0-3",
+        "Preset fast, trained on 0-2 digits, shown 0-3",
         (),
         FAST,
         range(10),
@@ -116,7 +116,7 @@ EXPERIMENTS = (
     ),
     Experiment(
         "fast-shown-5",
-        "The same runs, trained on 0-2 digits, shown 0-5 on 80 x 80 pixels",
+        "Preset fast, trained on 0-2 digits, shown 0-5 on 80 x 80 pixels",
         (),
         FAST,
         range(10),
@@ -207,21 +207,26 @@ def known_labels(store: Mapping[str, Any], experiment: Experiment) -> float | No
     return next((accuracy for accuracy in found if accuracy is not None), None)
 
 
-def measure(
-    store: dict[str, Any], experiment: Experiment, seeds: Iterable[int], data: Path, runs: Path, again: bool
-) -> Iterator[dict[str, Any]]:
-    """The store after each run of an experiment that is not in it yet."""
-    rows = {row["seed"]: row for row in store.get(experiment.name, {}).get("runs", [])}
+def measure(experiment: Experiment, seeds: Iterable[int], data: Path, runs: Path, again: bool) -> None:
+    """Measure what the store does not have of an experiment, and keep each figure as soon as it is there."""
     for seed in seeds:
-        if again or seed not in rows:
-            rows[seed] = measured(experiment, seed, data, runs)
-            entry = store.setdefault(experiment.name, {})
-            entry["runs"] = [rows[key] for key in sorted(rows)]
-            yield store
-    if known_labels(store, experiment) is None:
+        if again or all(row["seed"] != seed for row in read_store().get(experiment.name, {}).get("runs", [])):
+            keep(experiment, row=measured(experiment, seed, data, runs))
+    if known_labels(read_store(), experiment) is None:
         shown = data / scenes(experiment.shown or experiment.data)
-        store[experiment.name]["labels"] = printed("benchmarks.supervised", str(shown))["count_accuracy"]
-        yield store
+        keep(experiment, labels=printed("benchmarks.supervised", str(shown))["count_accuracy"])
+
+
+def keep(experiment: Experiment, row: Mapping[str, Any] | None = None, labels: float | None = None) -> None:
+    """Add a row, or what labels buy, to the store as it is now: other processes may measure other experiments."""
+    store = read_store()
+    entry = store.setdefault(experiment.name, {"runs": []})
+    if row is not None:
+        rows = {one["seed"]: one for one in entry["runs"]} | {row["seed"]: row}
+        entry["runs"] = [rows[seed] for seed in sorted(rows)]
+    if labels is not None:
+        entry["labels"] = labels
+    write_store(store)
 
 
 def numbers(text: str) -> list[int]:
@@ -270,13 +275,12 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="measure what the store has, too")
     parser.add_argument("--render", action="store_true", help="only make the pages again")
     chosen = parser.parse_args()
-    store, failed = read_store(), []
+    failed = []
     wanted = [] if chosen.render else [one for one in EXPERIMENTS if not chosen.only or one.name in chosen.only]
     for experiment in wanted:
         seeds = chosen.seeds if chosen.seeds is not None else experiment.seeds
         try:
-            for state in measure(store, experiment, seeds, chosen.data, chosen.runs, chosen.again):
-                write_store(state)
+            measure(experiment, seeds, chosen.data, chosen.runs, chosen.again)
         except subprocess.CalledProcessError as error:  # its message is on stderr; the other experiments go on
             failed.append(f"{experiment.name}: {shlex.join(error.cmd[2:])} ended with {error.returncode}")
     render(read_store())

@@ -18,7 +18,8 @@ class Reading:
     log_count: Tensor  # [B, M + 1] log p(n | x)
     counts: Tensor  # [B] the most probable n
     order: Tensor  # [B, M] the objects of the most probable codeword with n objects first, then the others
-    present: Tensor  # [B, M] probability of each object, in that order
+    present: Tensor  # [B, M] p(n >= 1 | x), p(n >= 2 | x) and so on: that there is a first, a second ... object
+    each: Tensor  # [B, M] posterior probability of each proposal, in that order; those of one object share it
     drawn: Tensor  # [B, H, W] the canvas of that codeword
 
     @classmethod
@@ -31,8 +32,8 @@ class Reading:
         members = code.members.to(counts.device)
         other = code.counts.to(counts.device) != counts[:, None]  # [B, K]
         taken = members[log_posterior.masked_fill(other, -torch.inf).argmax(1)]  # [B, M]
-        present = log_posterior.exp() @ members.to(log_posterior)
+        each = log_posterior.exp() @ members.to(log_posterior)  # [B, M]
         # Of equal rank the earlier step comes first: the order in which a recurrent network attended.
-        order = (taken.to(present) + code.rank(present)).argsort(dim=1, descending=True, stable=True)
-        drawn = objects.layers.sum(taken.to(present))
-        return cls(log_count, counts, order, present.gather(1, order), drawn)
+        order = (taken.to(each) + code.rank(each)).argsort(dim=1, descending=True, stable=True)
+        present = log_count.exp().flip(1).cumsum(1).flip(1)[:, 1:]
+        return cls(log_count, counts, order, present, each.gather(1, order), objects.layers.sum(taken.to(each)))

@@ -21,7 +21,10 @@ class CountReport:
     count_accuracy_sampled: Annotated[Share, Is("the same of one sample of n from its posterior")]
     standard_error: Annotated[Share, Is("of count_accuracy, from the number of scenes alone")]
     per_count_accuracy: Annotated[dict[int, float], Is("count accuracy by true count", "0 to 1")]
-    confusion: Annotated[list[list[int]], Is("number of scenes, [true count][most probable count]", "scenes")]
+    confusion: Annotated[
+        list[list[int]],
+        Is("number of scenes: a row for each true count, a column for each most probable one", "scenes"),
+    ]
     elbo: Annotated[float, Is("mean bound of log p(x), the objects' presence summed out", "nats per scene")]
     scenes: Annotated[int, Is("scenes that were counted", "scenes")]
 

@@ -91,7 +91,7 @@ def test_a_small_picture_is_read_as_a_scene_is(model: AIR, shape: tuple[int, int
     assert found.count == int(reading.counts[0]) > 0
     taken = reading.order[0, : found.count].numpy()
     np.testing.assert_array_equal(np.sort(taken), np.flatnonzero(found.sets.members))
-    np.testing.assert_allclose(np.sort(found.present)[::-1], reading.present[0, : found.count].numpy(), atol=1e-8)
+    np.testing.assert_allclose(np.sort(found.present)[::-1], reading.each[0, : found.count].numpy(), atol=1e-8)
     np.testing.assert_allclose(found.drawn, reading.drawn[0].numpy(), atol=1e-6)
     missed = (picture - reading.drawn[0]).square().sum() / picture.square().sum()
     assert found.fit == pytest.approx(1 - float(missed))

@@ -1,0 +1,58 @@
+"""From terms to an answer, for both codes, against brute force over the codewords."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from airctl.config import Config, override, preset
+from airctl.inference import Reading
+from airctl.model import AIR, Objects
+from airctl.objectives import Terms, terms_of
+
+
+def read(config: Config) -> tuple[AIR, Objects, Terms, Reading]:
+    torch.manual_seed(0)
+    model = AIR(config).double()
+    side = config.model.canvas
+    canvas = torch.rand(3, side, side, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    with torch.no_grad():
+        objects = model(canvas, model.mean_noise(3))
+        terms = terms_of(objects, model.count(objects.logits.shape[1]), model.likelihood)
+        return model, objects, terms, Reading.of(model, objects, terms)
+
+
+@pytest.fixture(params=["recurrent", "fast"])
+def answer(request: pytest.FixtureRequest, tiny_config: Callable[..., Config]) -> tuple[AIR, Objects, Terms, Reading]:
+    if request.param == "recurrent":
+        return read(tiny_config("likelihood.sd=3.0"))
+    small = ["model.canvas=16", "model.object_size=8", "model.glimpse=5", "model.what=3", "model.glimpse_hidden=6"]
+    return read(override(preset("fast"), [*small, "model.num_steps=3", "network.dense=1", "likelihood.sd=3.0"]))
+
+
+def test_the_count_is_the_most_probable_and_its_objects_those_of_the_best_codeword(answer) -> None:
+    """p(n | x) sums the codewords of n objects; of those with the best n the most probable one is drawn."""
+    model, objects, terms, reading = answer
+    posterior, members = model.network.read(terms.log_q, terms.log_w).exp(), objects.code.members
+    for b in range(3):
+        size = members.shape[1]
+        p = [float(posterior[b][members.sum(1) == n].sum()) for n in range(size + 1)]
+        assert reading.log_count[b].exp().tolist() == pytest.approx(p)
+        count = p.index(max(p))
+        assert reading.counts[b] == count
+        best = max((k for k in range(len(members)) if members[k].sum() == count), key=lambda k: float(posterior[b, k]))
+        chosen = sorted(reading.order[b, :count].tolist())
+        assert chosen == members[best].nonzero()[:, 0].tolist()
+        torch.testing.assert_close(reading.drawn[b], objects.canvases[b, best])
+        at_least = [sum(p[n:]) for n in range(1, size + 1)]
+        assert reading.present[b].tolist() == pytest.approx(at_least)
+
+
+def test_each_object_is_named_once(answer) -> None:
+    """The order is a permutation; with the recurrent network it is that of its steps."""
+    model, objects, _, reading = answer
+    assert torch.equal(reading.order.sort(1).values, torch.arange(objects.logits.shape[1]).expand(3, -1))
+    if model.config.network.kind == "recurrent":
+        assert torch.equal(reading.order, torch.arange(3).expand(3, -1))
