@@ -87,7 +87,7 @@ def _halved(split: SceneSplit, side: int, most: int | None = None) -> SceneSplit
 def config_of(name: str, rate: float, seed: int) -> Config:
     """One run of the smaller problem."""
     own = (f"objective.estimator={name}", f"optimiser.lr={rate}", f"train.seed={seed}")
-    return override(preset("fast"), [*SETTINGS, *own])
+    return override(preset("recurrent"), [*SETTINGS, *own])
 
 
 def trained(data: Path, runs: Path, name: str, rate: float, seed: int) -> tuple[Path, list[tuple[int, float]]]:
@@ -172,7 +172,8 @@ def training_section(result: Mapping[str, Any]) -> str:
     return "\n".join(
         [
             f"{result['steps']} steps each, {len(result['seeds'])} seeds each, on a smaller problem: the same digits,",
-            f"in scenes halved to 25 x 25 pixels, and `{' '.join(result['settings'])}`, the rest as in preset `fast`.",
+            f"in scenes halved to 25 x 25 pixels, and `{' '.join(result['settings'])}`, the rest as in preset",
+            "`recurrent`.",
             f"The learning rate is the better of {rates} on seed {result['choosing_seed']}, which is not in the table:",
             "by the mean validation accuracy over the last third of its steps. Peak: the best validation accuracy of a",
             "run, looked at every 100 steps; it is a maximum, so it flatters. Final: the accuracy on",
@@ -214,7 +215,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--runs", type=Path, default=Path("runs/estimators"))
-    parser.add_argument("--trained", type=Path, default=Path("runs"), help="where fast-0 lies")
+    parser.add_argument("--trained", type=Path, default=Path("runs"), help="where recurrent-0 lies")
     parser.add_argument("--part", choices=("training", "variance", "all"), default="all")
     parser.add_argument("--out", type=Path, default=Path("docs"))
     chosen = parser.parse_args()
@@ -230,7 +231,7 @@ def main() -> None:
         page = between(path.read_text(encoding="utf-8"), "training", training_section(result))
         write_text(path, page)
     if chosen.part != "training":
-        section = variance_section(chosen.trained / "fast-0", "--estimators", "all")
+        section = variance_section(chosen.trained / "recurrent-0", "--estimators", "all")
         write_text(path, between(path.read_text(encoding="utf-8"), "variance", section))
 
 

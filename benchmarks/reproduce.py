@@ -1,33 +1,52 @@
 """Make the figures of docs/results.md: train, evaluate on the test split, and render the page from what was measured.
 
-    python -m benchmarks.reproduce [--only NAME ...] [--runs FOLDER] [--data FOLDER]
+    python -m benchmarks.reproduce [--only NAME ...] [--seeds 0..9] [--runs FOLDER] [--data FOLDER] [--again]
     python -m benchmarks.reproduce --render
 
-Each experiment is one command for each seed, none left out. A finished run that is there is not trained again, and an
-evaluation that is there is read. What was measured is kept in docs/results.json with the commit it was measured at;
-the page is made from that file alone, so nothing on it is typed by hand.
+Each experiment is one command for each seed. What was measured is kept in docs/results.json, run by run, with the
+command, the seed and the commit it was measured at, and is not measured again without --again; a finished run in the
+runs folder is not trained again in any case. The page and the table of the README are made from that file alone, so
+nothing on them is typed by hand.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import shlex
-import statistics
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+
+from airctl.commands.loaded import load, scenes_of
+from airctl.evaluation.calibration import Calibration, calibration
 from airctl.files import write_text
-from airctl.reporting import table
+from airctl.inference import Reading, passes
 from airctl.results.sweep import steps_to
 from airctl.training import RunFolder
+from benchmarks import results_page
 
-STORE, PAGE, README = Path("docs/results.json"), Path("docs/results.md"), Path("README.md")
-MARK = "<!-- results -->"  # around the table of the README
+STORE = Path("docs/results.json")
+FAST, RECURRENT, PAPER = (("--preset", name) for name in ("fast", "recurrent", "paper"))
+KEPT = (
+    "step",
+    "count_accuracy",
+    "count_accuracy_sampled",
+    "per_count_accuracy",
+    "elbo",
+    "mean_iou",
+    "average_precision",
+    "outcomes",
+    "data_sha256",
+    "weights_sha256",
+)
 
 
 @dataclass(frozen=True)
@@ -40,40 +59,77 @@ class Experiment:
     train: Sequence[str]  # options of train
     seeds: Sequence[int]
     shown: Sequence[str] = ()  # options of generate-data of other scenes that the runs are shown; none: their own
+    runs: str = ""  # the experiment whose runs these are; by default its own
 
     @property
-    def scenes(self) -> str:
-        """The name of the scene file it is trained on."""
-        return "-".join(["scenes", *(word.strip("-") for word in self.data)]) + ".h5"
+    def runs_of(self) -> str:
+        """How the folders of its runs begin."""
+        return self.runs or self.name
+
+    def steps(self, seed: int, data: Path = Path("data"), runs: Path = Path("runs")) -> list[list[str]]:
+        """The commands of one seed: make the scenes, train, evaluate."""
+        run, own, other = str(runs / f"{self.runs_of}-{seed}"), data / scenes(self.data), data / scenes(self.shown)
+        steps = [["generate-data", str(own), *self.data]]
+        steps.append(["train", str(own), "--run", run, *self.train, "--seed", str(seed), "--threads", "1"])
+        if not self.shown:
+            return [*steps, ["eval", run]]
+        return [*steps, ["generate-data", str(other), *self.shown], ["eval", run, "--data", str(other)]]
 
 
+def scenes(options: Sequence[str]) -> str:
+    """The name of the scene file that generate-data makes with these options."""
+    return "-".join(["scenes", *(Path(word).name.strip("-") for word in options)]) + ".h5"
+
+
+UP_TO_3, UP_TO_5 = ("--max-digits", "3"), ("--max-digits", "5", "--canvas", "80")
+UP_TO_9 = ("--max-digits", "9", "--canvas", "100")
+CLOTHES = ("--digits", "fashion/usr/share/datasets/fashion-mnist")  # how to get it: docs/your-own-objects.md
 EXPERIMENTS = (
-    Experiment("fast", "Preset fast, 0-2 digits", (), ("--preset", "fast"), range(10)),
-    Experiment(
-        "fast-shown-3",
-        "The same runs, trained on 0-2 digits, shown 0-3",
-        (),
-        ("--preset", "fast"),
-        range(10),
-        shown=("--max-digits", "3"),
-    ),
-    Experiment("fast-400", "Preset fast, 400 steps", (), ("--preset", "fast", "--steps", "400"), range(5)),
-    Experiment("fast-200", "Preset fast, 200 steps", (), ("--preset", "fast", "--steps", "200"), range(5)),
-    Experiment("fast-0-3", "Preset fast, 0-3 digits", ("--max-digits", "3"), ("--preset", "fast"), range(5)),
+    Experiment("fast", "Preset fast, 0-2 digits", (), FAST, range(10)),
+    Experiment("fast-400", "Preset fast, 400 steps", (), (*FAST, "--steps", "400"), range(5)),
+    Experiment("fast-200", "Preset fast, 200 steps, twenty seeds", (), (*FAST, "--steps", "200"), range(20)),
+    Experiment("fast-0-3", "Preset fast, 0-3 digits", UP_TO_3, FAST, range(5)),
     Experiment(
         "fast-0-5",
         "Preset fast, 0-5 digits on 80 x 80 pixels, M = 10, 4000 steps",
-        ("--max-digits", "5", "--canvas", "80"),
-        ("--preset", "fast", "--steps", "4000", "--set", "model.num_steps=10", "--set", "network.dense=2"),
+        UP_TO_5,
+        (*FAST, "--steps", "4000", "--set", "model.num_steps=10", "--set", "network.dense=2"),
         range(5),
     ),
-    Experiment("recurrent", "Preset recurrent, 0-2 digits", (), ("--preset", "recurrent"), range(10)),
-    Experiment("paper", "Preset paper, 0-2 digits, 20 000 steps", (), ("--preset", "paper"), range(5)),
+    Experiment(
+        "fast-0-9",
+        "Preset fast, 0-9 digits on 100 x 100 pixels, M = 12, 4000 steps",
+        UP_TO_9,
+        (*FAST, "--steps", "4000", "--set", "model.num_steps=12", "--set", "network.dense=2"),
+        range(1),
+    ),
+    Experiment("fast-clothes", "Preset fast, 0-2 clothes of Fashion-MNIST", CLOTHES, FAST, range(1)),
+    Experiment("fast-font", "Preset fast, 0-2 font glyphs", ("--digits", "font"), FAST, range(1)),
+    Experiment(
+        "fast-shown-3",
+        "Preset fast, trained on 0-2 digits, shown 0-3",
+        (),
+        FAST,
+        range(10),
+        shown=UP_TO_3,
+        runs="fast",
+    ),
+    Experiment(
+        "fast-shown-5",
+        "Preset fast, trained on 0-2 digits, shown 0-5 on 80 x 80 pixels",
+        (),
+        FAST,
+        range(10),
+        shown=UP_TO_5,
+        runs="fast",
+    ),
+    Experiment("recurrent", "Preset recurrent, 0-2 digits", (), RECURRENT, range(10)),
+    Experiment("paper", "Preset paper, 0-2 digits, 20 000 steps", (), PAPER, range(5)),
     Experiment(
         "paper-lr",
         "Preset paper, baseline's learning rate 0.1",
         (),
-        ("--preset", "paper", "--set", "optimiser.baseline_lr=0.1"),
+        (*PAPER, "--set", "optimiser.baseline_lr=0.1"),
         range(5),
     ),
 )
@@ -81,120 +137,131 @@ EXPERIMENTS = (
 
 def airctl(*words: str) -> dict[str, Any]:
     """Run a command with --json and return what it prints; its messages go to stderr as they come."""
-    print("airctl", shlex.join(words), file=sys.stderr, flush=True)
-    done = subprocess.run(
-        [sys.executable, "-m", "airctl", *words, "--json"], stdout=subprocess.PIPE, text=True, check=True
-    )
+    return printed("airctl", *words, "--json")
+
+
+def printed(module: str, *words: str) -> dict[str, Any]:
+    """The JSON object that ``python -m module`` prints; ``CalledProcessError`` if it fails."""
+    print(module, shlex.join(words), file=sys.stderr, flush=True)
+    done = subprocess.run([sys.executable, "-m", module, *words], stdout=subprocess.PIPE, text=True, check=True)
     result: dict[str, Any] = json.loads(done.stdout)
     return result
 
 
-def scenes(folder: Path, options: Sequence[str]) -> Path:
-    """The scene file of those options, made if it is not there."""
-    path = folder / ("-".join(["scenes", *(word.strip("-") for word in options)]) + ".h5")
-    if not path.exists():
-        airctl("generate-data", str(path), *options)
-    return path
-
-
 def measured(experiment: Experiment, seed: int, data: Path, runs: Path) -> dict[str, Any]:
-    """One row: the run of that seed, trained if it is not finished, and its evaluation."""
-    name = experiment.name.removesuffix("-shown-3")
-    run, options = runs / f"{name}-{seed}", (*experiment.train, "--seed", str(seed), "--threads", "1")
-    airctl("train", str(scenes(data, experiment.data)), "--run", str(run), *options, "--resume")
-    shown = ("--data", str(scenes(data, experiment.shown))) if experiment.shown else ()
-    result = airctl("eval", str(run), *shown)
-    metrics = RunFolder(run).read_metrics()
-    kept = (
-        "step",
-        "count_accuracy",
-        "count_accuracy_sampled",
-        "per_count_accuracy",
-        "elbo",
-        "mean_iou",
-        "average_precision",
-    )
-    row = {"seed": seed, **{key: result[key] for key in (*kept, "outcomes", "data_sha256", "weights_sha256")}}
-    return row | {"to_95": steps_to(metrics, 0.95), "to_98": steps_to(metrics, 0.98)}
-
-
-def commands(experiment: Experiment) -> list[str]:
-    """What to type for the first seed."""
-    name, seed = experiment.name.removesuffix("-shown-3"), experiment.seeds[0]
-    run = f"runs/{name}-{seed}"
-    train = ["airctl", "train", f"data/{experiment.scenes}", "--run", run, *experiment.train]
-    lines = [["airctl", "generate-data", f"data/{experiment.scenes}", *experiment.data]]
-    lines.append([*train, "--seed", str(seed), "--threads", "1"])
+    """One row: scenes that are missing are made, the run is trained if it is not finished, and then evaluated."""
+    result: dict[str, Any] = {}
+    for step in experiment.steps(seed, data, runs):
+        if step[0] != "generate-data" or not Path(step[1]).exists():
+            result = airctl(*step, *(["--resume"] if step[0] == "train" else []))
+    run = runs / f"{experiment.runs_of}-{seed}"
+    row = {"seed": seed, "commit": commit(), "commands": commands(experiment, seed)} | {
+        key: result[key] for key in KEPT
+    }
     if experiment.shown:
-        other = "-".join(["scenes", *(word.strip("-") for word in experiment.shown)]) + ".h5"
-        lines.append(["airctl", "generate-data", f"data/{other}", *experiment.shown])
-        return [shlex.join(line) for line in (*lines, ["airctl", "eval", run, "--data", f"data/{other}"])]
-    return [shlex.join(line) for line in (*lines, ["airctl", "eval", run])]
+        other = data / scenes(experiment.shown)
+        return row | {"calibration": plain(calibrated(run, "test", other))}
+    metrics = RunFolder(run).read_metrics()
+    row |= {"to_95": steps_to(metrics, 0.95), "to_98": steps_to(metrics, 0.98)}
+    validation = calibrated(run, "train", data / scenes(experiment.data))
+    return row | {"calibration": plain(calibrated(run, "test", None)), "validation_ece": round(validation.error, 6)}
 
 
-def rendered(store: Mapping[str, Any]) -> str:
-    """The page."""
-    head = [
-        "# Results",
-        "",
-        "Made by `python -m benchmarks.reproduce` from docs/results.json. Test scenes are the 10 000 of that split,",
-        "of digits never seen in training. A count is the most probable one after one pass of the network, without a",
-        "gradient step at evaluation. Every seed is in every mean.",
+def calibrated(run: Path, split: str, data: Path | None) -> Calibration:
+    """Calibration of p(n | x) on the scenes of ``split``; of the train split those held out for validation."""
+    loaded = load(run)
+    shown = scenes_of(loaded, data, split)
+    first = max(0, len(shown.images) - loaded.config.train.validation) if split == "train" else 0
+    log_p = loaded.log_p()
+    chunks = passes(
+        loaded.model, shown.images[first:], log_p, lambda batch: loaded.model.mean_noise(batch, len(log_p) - 1)
+    )
+    posteriors = [Reading.of(loaded.model, objects, terms).log_count.exp() for objects, terms in chunks]
+    return calibration(torch.cat(posteriors).cpu().numpy(), shown.split.counts[first:].astype(np.int64))
+
+
+def plain(found: Calibration) -> dict[str, Any]:
+    """As the store has it: the error, and [scenes, mean probability, accuracy] of each bin."""
+    bins = zip(found.scenes.tolist(), found.confidence.round(5).tolist(), found.accuracy.round(5).tolist(), strict=True)
+    return {"ece": round(found.error, 6), "bins": [list(one) for one in bins]}
+
+
+def commands(experiment: Experiment, seed: int) -> list[str]:
+    """What to type for one seed."""
+    return [shlex.join(["airctl", *step]) for step in experiment.steps(seed)]
+
+
+def commit() -> str:
+    """The commit that is measured, with a + if the code differs from it."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+    return git("rev-parse", "--short", "HEAD") + "+" * bool(git("status", "--porcelain", "--", "airctl"))
+
+
+def known_labels(store: Mapping[str, Any], experiment: Experiment) -> float | None:
+    """The accuracy of a CNN that is told the counts of the same scenes, if any experiment of the store has it."""
+    same = [other for other in EXPERIMENTS if (other.shown or other.data) == (experiment.shown or experiment.data)]
+    found = (store.get(other.name, {}).get("labels") for other in same)
+    return next((accuracy for accuracy in found if accuracy is not None), None)
+
+
+def measure(experiment: Experiment, seeds: Iterable[int], data: Path, runs: Path, again: bool) -> None:
+    """Measure what the store does not have of an experiment, and keep each figure as soon as it is there."""
+    for seed in seeds:
+        if again or all(row["seed"] != seed for row in read_store().get(experiment.name, {}).get("runs", [])):
+            keep(experiment, row=measured(experiment, seed, data, runs))
+    if known_labels(read_store(), experiment) is None:
+        shown = data / scenes(experiment.shown or experiment.data)
+        keep(experiment, labels=printed("benchmarks.supervised", str(shown))["count_accuracy"])
+
+
+def keep(experiment: Experiment, row: Mapping[str, Any] | None = None, labels: float | None = None) -> None:
+    """Add a row, or what labels buy, to the store as it is now: other processes may measure other experiments."""
+    store = read_store()
+    entry = store.setdefault(experiment.name, {"runs": []})
+    if row is not None:
+        rows = {one["seed"]: one for one in entry["runs"]} | {row["seed"]: row}
+        entry["runs"] = [rows[seed] for seed in sorted(rows)]
+    if labels is not None:
+        entry["labels"] = labels
+    write_store(store)
+
+
+def numbers(text: str) -> list[int]:
+    """0..4 or 0,3,7 as on the command line of ``airctl sweep``."""
+    first, dots, last = text.partition("..")
+    return list(range(int(first), int(last) + 1)) if dots else [int(word) for word in text.split(",")]
+
+
+def read_store() -> dict[str, Any]:
+    """What was measured so far."""
+    store: dict[str, Any] = json.loads(STORE.read_text(encoding="utf-8")) if STORE.exists() else {}
+    return store
+
+
+def write_store(store: Mapping[str, Any]) -> None:
+    """Keep what was measured; a list of numbers takes one line."""
+    text = json.dumps(store, indent=1, allow_nan=False)
+    write_text(STORE, re.sub(r"\[[^][{}\"]*\]", lambda found: " ".join(found[0].split()), text) + "\n")
+
+
+def render(store: Mapping[str, Any]) -> None:
+    """Write the page and the table of the README."""
+    told = [
+        results_page.Told(
+            title=one.title,
+            commands=commands(one, one.seeds[0]),
+            elsewhere=bool(one.shown),
+            entry={**store[one.name], "labels": known_labels(store, one)},
+        )
+        for one in EXPERIMENTS
+        if store.get(one.name, {}).get("runs")
     ]
-    parts = [_section(experiment, store[experiment.name]) for experiment in EXPERIMENTS if experiment.name in store]
-    return "\n\n".join(["\n".join(head), *parts]) + "\n"
-
-
-def _section(experiment: Experiment, entry: Mapping[str, Any]) -> str:
-    rows, lines = entry["runs"], [f"## {experiment.title}", "", *(f"    {line}" for line in commands(experiment)), ""]
-    if entry.get("note"):
-        lines += [entry["note"], ""]
-    header = ["seed", "steps", "test accuracy", "bound", "mean IoU", "AP at 0.5", "to 95 %", "to 98 %"]
-    lines += [table(header, [_row(row) for row in rows]), ""]
-    accuracies = [row["count_accuracy"] for row in rows]
-    told = f"Mean of all {len(rows)} runs {statistics.mean(accuracies):.2%}, worst {min(accuracies):.2%}"
-    if all(row.get("to_98") for row in rows) and not experiment.shown:
-        median = statistics.median(row["to_98"] for row in rows)
-        told += f"; 98 % of the validation scenes after {median:g} steps in the median run"
-    lines.append(f"{told}. Measured at commit {entry['commit']}.")
-    if all(row.get("per_count_accuracy") for row in rows):
-        counts = list(rows[0]["per_count_accuracy"])
-        means = [statistics.mean(row["per_count_accuracy"][n] for row in rows) for n in counts]
-        lines += [
-            "",
-            "By true count: " + ", ".join(f"{n}: {mean:.2%}" for n, mean in zip(counts, means, strict=True)) + ".",
-        ]
-    if entry.get("labels"):
-        lines += [
-            "",
-            f"What labels buy: {entry['labels']:.2%}, a small CNN told the counts (`python -m benchmarks.supervised`).",
-        ]
-    return "\n".join(lines)
-
-
-def readme_table(store: Mapping[str, Any]) -> str:
-    """One row an experiment, for the README."""
-    rows = []
-    for experiment in EXPERIMENTS:
-        if experiment.name not in store:
-            continue
-        runs = store[experiment.name]["runs"]
-        accuracies = [row["count_accuracy"] for row in runs]
-        seeds = f"seeds {runs[0]['seed']} to {runs[-1]['seed']}" if len(runs) > 1 else f"seed {runs[0]['seed']}"
-        told = f"mean {statistics.mean(accuracies):.2%}, worst {min(accuracies):.2%}"
-        to = [row.get("to_98") for row in runs]
-        median = f"{statistics.median(to):g}" if all(to) and not experiment.shown else "-"
-        rows.append([f"{experiment.title}, {seeds}", told, str(runs[0]["step"]), median])
-    return table(["", "count accuracy", "steps of batch 64", "steps to 98 % (median)"], rows)
-
-
-def _row(row: Mapping[str, Any]) -> list[str]:
-    def number(name: str, digits: int) -> str:
-        return "-" if row.get(name) is None else f"{row[name]:.{digits}f}"
-
-    to = [str(row.get(name) or "-") for name in ("to_95", "to_98")]
-    fit = [number("elbo", 1), number("mean_iou", 3), number("average_precision", 3)]
-    return [str(row["seed"]), str(row["step"]), f"{row['count_accuracy']:.2%}", *fit, *to]
+    write_text(results_page.PAGE, results_page.page(told, store.get("table-1")))
+    readme = results_page.README.read_text(encoding="utf-8")
+    write_text(results_page.README, results_page.with_table(readme, told))
 
 
 def main() -> None:
@@ -202,22 +269,23 @@ def main() -> None:
     parser.add_argument(
         "--only", action="append", choices=[e.name for e in EXPERIMENTS], help="repeatable; all by default"
     )
+    parser.add_argument("--seeds", type=numbers, help="0..9 or 0,3,7; by default those of the experiment")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--data", type=Path, default=Path("data"))
-    parser.add_argument("--render", action="store_true", help="only make the page again")
+    parser.add_argument("--again", action="store_true", help="measure what the store has, too")
+    parser.add_argument("--render", action="store_true", help="only make the pages again")
     chosen = parser.parse_args()
-    store = json.loads(STORE.read_text(encoding="utf-8")) if STORE.exists() else {}
-    wanted = [] if chosen.render else [e for e in EXPERIMENTS if not chosen.only or e.name in chosen.only]
+    failed = []
+    wanted = [] if chosen.render else [one for one in EXPERIMENTS if not chosen.only or one.name in chosen.only]
     for experiment in wanted:
-        commit = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], stdout=subprocess.PIPE, text=True, check=True
-        ).stdout.strip()
-        rows = [measured(experiment, seed, chosen.data, chosen.runs) for seed in experiment.seeds]
-        store[experiment.name] = store.get(experiment.name, {}) | {"commit": commit, "runs": rows}
-        write_text(STORE, json.dumps(store, indent=1) + "\n")
-    write_text(PAGE, rendered(store))
-    before, rest = README.read_text(encoding="utf-8").split(MARK)[::2]
-    write_text(README, f"{before}{MARK}\n{readme_table(store)}\n{MARK}{rest}")
+        seeds = chosen.seeds if chosen.seeds is not None else experiment.seeds
+        try:
+            measure(experiment, seeds, chosen.data, chosen.runs, chosen.again)
+        except subprocess.CalledProcessError as error:  # its message is on stderr; the other experiments go on
+            failed.append(f"{experiment.name}: {shlex.join(error.cmd[2:])} ended with {error.returncode}")
+    render(read_store())
+    if failed:
+        sys.exit("not measured: " + "; ".join(failed))
 
 
 if __name__ == "__main__":
