@@ -140,3 +140,17 @@ def test_exact_is_the_slope_of_the_elbo(problem: Problem) -> None:
             torch.nn.utils.vector_to_parameters(before, problem.parameters)
         slope = -(elbos[0] - elbos[1]) / 2e-6
         assert slope.item() == pytest.approx((gradient @ direction).item(), rel=1e-5, abs=1e-5)
+
+
+def test_detached_terms_teach_nothing_not_even_a_learnt_count_prior(problem: Problem) -> None:
+    """Every tensor is a constant, log p(n) included; before, all of them could be learnt from."""
+    objects, _ = problem.observe()
+    log_count = torch.zeros(4, dtype=torch.float64, requires_grad=True).log_softmax(0)
+    terms = terms_of(objects, log_count, problem.model.likelihood)
+    assert terms.elbo.requires_grad
+    assert terms.log_p.requires_grad
+    held = terms.detached()
+    tensors = {name: value for name, value in vars_of(held).items() if isinstance(value, torch.Tensor)}
+    assert {"log_p", "log_likelihood", "kl", "log_q", "log_present", "log_absent"} <= set(tensors)
+    assert not any(value.requires_grad for value in tensors.values())
+    torch.testing.assert_close(held.elbo, terms.elbo.detach())

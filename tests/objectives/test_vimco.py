@@ -112,3 +112,17 @@ def test_scenes_do_not_mix(tiny_config: Tiny) -> None:
         )
         alone.append(vimco(config, 3).given(*part.observe(), counts[rows]).loss)
     torch.testing.assert_close(together, torch.stack(alone).mean())
+
+
+def test_the_prior_is_the_models_own(tiny_config: Tiny) -> None:
+    """Weights follow the prior of the model that made the objects: there is no second one to forget."""
+    problem = Problem.of(tiny_config(), batch=2)
+    before = log_weights(*problem.observe())
+    problem.model.poses.where_loc += 1.0
+    objects, terms = problem.observe()
+    moved = log_weights(objects, terms)
+    assert (moved - before)[:, 1:].abs().min() > 1e-3
+    ratio = objects.p_where.log_prob(objects.z_where) - objects.q_where.log_prob(objects.z_where)
+    ratio = ratio + objects.p_what.log_prob(objects.z_what) - objects.q_what.log_prob(objects.z_what)
+    torch.testing.assert_close(moved[:, 1], (terms.log_likelihood + terms.log_p - terms.log_q)[:, 1] + ratio[:, 0])
+    assert not list(vimco(tiny_config(), 2).modules.state_dict())
