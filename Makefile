@@ -52,8 +52,8 @@ docs: setup  ## docs/cli.md, docs/config.md and docs/json.md from the code, and 
 site: setup  # warnings, such as a dead link or a page outside the navigation, are errors (with --quiet they would be lost)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-bench: $(VENV)/.bench $(DATA)  ## steps per second against Pyro
-	$(BIN)/python -m benchmarks.against_pyro $(DATA) --out docs
+bench: $(VENV)/.bench $(DATA)  ## time of a step and time to 98 % beside Pyro: docs/benchmark.md, docs/performance.md
+	$(BIN)/python -m benchmarks.against_pyro $(DATA) --train --out docs
 	$(BIN)/python -m benchmarks.floor --out docs
 
 $(VENV)/.bench: $(VENV)/.done
@@ -63,8 +63,8 @@ $(VENV)/.bench: $(VENV)/.done
 $(DATA): | $(VENV)/.done
 	$(BIN)/airctl generate-data $(DATA)
 
-reproduce: setup $(DATA)  ## the numbers of docs/results.md (hours)
-	$(BIN)/python -m benchmarks.reproduce $(DATA)
+reproduce: setup $(DATA)  ## the figures of docs/results.md that docs/results.json has not (hours; piecewise: --only)
+	$(BIN)/python -m benchmarks.reproduce
 
 estimators: setup $(DATA)  ## the measured part of docs/estimators.md (hours; wants the runs of reproduce)
 	$(BIN)/python -m benchmarks.estimators $(DATA)

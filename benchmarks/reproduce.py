@@ -60,6 +60,7 @@ class Experiment:
     seeds: Sequence[int]
     shown: Sequence[str] = ()  # options of generate-data of other scenes that the runs are shown; none: their own
     runs: str = ""  # the experiment whose runs these are; by default its own
+    labels: bool = True  # whether a CNN that is told the counts of the same scenes is put beside it
 
     @property
     def runs_of(self) -> str:
@@ -83,7 +84,9 @@ def scenes(options: Sequence[str]) -> str:
 
 UP_TO_3, UP_TO_5 = ("--max-digits", "3"), ("--max-digits", "5", "--canvas", "80")
 UP_TO_9 = ("--max-digits", "9", "--canvas", "100")
+SPAIR = ("--canvas", "48", "--scale", "2")  # digits of 14 pixels on 48 x 48, as in Crawford & Pineau 2019
 CLOTHES = ("--digits", "fashion/usr/share/datasets/fashion-mnist")  # how to get it: docs/your-own-objects.md
+MANY = (*FAST, "--steps", "4000", "--set", "model.num_steps=12", "--set", "network.dense=2")  # up to nine objects
 EXPERIMENTS = (
     Experiment("fast", "Preset fast, 0-2 digits", (), FAST, range(10)),
     Experiment("fast-400", "Preset fast, 400 steps", (), (*FAST, "--steps", "400"), range(5)),
@@ -100,7 +103,7 @@ EXPERIMENTS = (
         "fast-0-9",
         "Preset fast, 0-9 digits on 100 x 100 pixels, M = 12, 4000 steps",
         UP_TO_9,
-        (*FAST, "--steps", "4000", "--set", "model.num_steps=12", "--set", "network.dense=2"),
+        MANY,
         range(1),
     ),
     Experiment("fast-clothes", "Preset fast, 0-2 clothes of Fashion-MNIST", CLOTHES, FAST, range(1)),
@@ -122,6 +125,26 @@ EXPERIMENTS = (
         range(10),
         shown=UP_TO_5,
         runs="fast",
+    ),
+    Experiment(
+        "fast-spair",
+        "Preset fast, 1-9 digits of 14 pixels on 48 x 48, M = 12, 4000 steps",
+        ("--min-digits", "1", "--max-digits", "9", *SPAIR),
+        MANY,
+        range(1),
+    ),
+    *(
+        Experiment(
+            f"fast-spair-{n}",
+            f"The same, shown exactly {n} digit{'s' * (n > 1)}",
+            ("--min-digits", "1", "--max-digits", "9", *SPAIR),
+            MANY,
+            range(1),
+            shown=("--min-digits", str(n), "--max-digits", str(n), *SPAIR),
+            runs="fast-spair",
+            labels=False,
+        )
+        for n in (1, 3, 5, 7, 9)
     ),
     Experiment("recurrent", "Preset recurrent, 0-2 digits", (), RECURRENT, range(10)),
     Experiment("paper", "Preset paper, 0-2 digits, 20 000 steps", (), PAPER, range(5)),
@@ -202,7 +225,7 @@ def commit() -> str:
 
 def known_labels(store: Mapping[str, Any], experiment: Experiment) -> float | None:
     """The accuracy of a CNN that is told the counts of the same scenes, if any experiment of the store has it."""
-    same = [other for other in EXPERIMENTS if (other.shown or other.data) == (experiment.shown or experiment.data)]
+    same = [one for one in EXPERIMENTS if (one.shown or one.data) == (experiment.shown or experiment.data)]
     found = (store.get(other.name, {}).get("labels") for other in same)
     return next((accuracy for accuracy in found if accuracy is not None), None)
 
@@ -212,7 +235,7 @@ def measure(experiment: Experiment, seeds: Iterable[int], data: Path, runs: Path
     for seed in seeds:
         if again or all(row["seed"] != seed for row in read_store().get(experiment.name, {}).get("runs", [])):
             keep(experiment, row=measured(experiment, seed, data, runs))
-    if known_labels(read_store(), experiment) is None:
+    if experiment.labels and known_labels(read_store(), experiment) is None:
         shown = data / scenes(experiment.shown or experiment.data)
         keep(experiment, labels=printed("benchmarks.supervised", str(shown))["count_accuracy"])
 

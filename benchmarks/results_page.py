@@ -187,7 +187,7 @@ def with_table(readme: str, told: Sequence[Told]) -> str:
 def summary(told: Told) -> list[str]:
     """Its line in the README; steps to 98 % of the validation scenes are those of the median run, if all got there."""
     steps = [row["to_98"] for row in told.rows if row.get("to_98")]
-    to_98 = f"{statistics.median(steps):g}" if len(steps) == len(told.rows) else ""
+    to_98 = f"{statistics.median(steps):g}" if len(steps) == len(told.rows) and not told.elsewhere else ""
     labels = f"{told.entry['labels']:.2%}" if told.entry.get("labels") else ""
     accuracies = [f"{statistics.mean(told.accuracies):.2%}", f"{min(told.accuracies):.2%}"]
     return [told.title, str(len(told.rows)), str(told.rows[0]["step"]), to_98, *accuracies, labels]
