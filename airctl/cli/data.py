@@ -88,7 +88,12 @@ def info(source: Path, as_json: bool) -> None:
     from airctl import reporting
     from airctl.commands.info import info as describe
 
-    echo(describe(source), as_json, reporting.info_lines)
+    def lines(told: dict[str, Any]) -> str:
+        size = told.get("object_size")
+        sides = f"\nsize       an object with its margin has {size:.1f} pixels a side" if size is not None else ""
+        return reporting.info_lines(told) + sides
+
+    echo(describe(source), as_json, lines)
 
 
 @airctl.command(short_help="Draw a scene file, or what a run finds in it.")

@@ -132,6 +132,10 @@ class SceneSpec:
         if not low <= value <= high:
             raise ConfigError(f"{name}={value} is out of range: expected {low} .. {high}", name)
 
+    def object_size(self, glyphs: Glyphs) -> float | None:
+        """The side in pixels of an object of mean scale with its margin, which a glyph has; None without objects."""
+        return max(glyphs.train_images.shape[1:]) / self.scale_mean if self.max_digits else None
+
     @property
     def slots(self) -> int:
         """M: the room for objects in each scene's arrays, at least 1 because HDF5 chunks cannot be empty."""

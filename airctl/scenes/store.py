@@ -68,7 +68,10 @@ _ATTRIBUTES: dict[str, type] = {
     "digits": str,
     "digits_sha256": str,
 }
-_OPTIONAL: dict[str, type] = {"min_digits": int}  # not in every file; without min_digits it is 0
+_OPTIONAL: dict[str, type] = {  # not in every file
+    "min_digits": int,  # without it, 0
+    "object_size": float,  # files of older versions and files without objects have none
+}
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
@@ -93,6 +96,7 @@ def _attributes(spec: SceneSpec, glyphs: Glyphs) -> dict[str, Attribute]:
     """In a fixed order, which decides the bytes of the file; what is not in every file comes last."""
     told = asdict(spec)
     least = told.pop("min_digits")
+    size = spec.object_size(glyphs)
     scale = {name: float(told.pop(name)) for name in ("scale_mean", "scale_sd")}
     return {
         "schema": SCHEMA,
@@ -103,6 +107,7 @@ def _attributes(spec: SceneSpec, glyphs: Glyphs) -> dict[str, Attribute]:
         "digits_sha256": glyphs.sha256,
         **told,
         **({"min_digits": least} if least else {}),
+        **({"object_size": size} if size is not None else {}),
     }
 
 
@@ -228,6 +233,8 @@ def _read_attributes(file: h5py.File) -> dict[str, Attribute]:
         raise _RefusedError(f"says max_digits {attributes['max_digits']}, canvas {attributes['canvas']}")
     if not 0 <= attributes.get("min_digits", 0) <= attributes["max_digits"]:
         raise _RefusedError(f"says min_digits {attributes['min_digits']}, max_digits {attributes['max_digits']}")
+    if not 0 < attributes.get("object_size", 1.0) <= attributes["canvas"]:
+        raise _RefusedError(f"says object_size {attributes['object_size']} on a canvas of {attributes['canvas']}")
     if min(attributes["train"], attributes["test"]) < 0 or attributes["train"] + attributes["test"] == 0:
         raise _RefusedError(f"says {attributes['train']} train and {attributes['test']} test scenes")
     return attributes
