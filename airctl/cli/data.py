@@ -13,12 +13,33 @@ from airctl.cli.shell import CHECKPOINT, DATA, FILE, JSON, Word, airctl, echo, s
 
 @airctl.command("generate-data", short_help="Make Multi-MNIST scenes with known counts and boxes.")
 @click.argument("out", type=FILE, metavar="OUT.h5")
-@click.option("--digits", default="mnist", show_default=True, help="mnist, mnist-5k, font, or a file or folder.")
+@click.option(
+    "--digits", "--objects", default="mnist", show_default=True, help="mnist, mnist-5k, font, or a file or folder."
+)
 @click.option("--preset", type=Word("observations", "pyro"), default="observations", show_default=True)
 @click.option("--train", default=60_000, show_default=True, type=click.IntRange(0), help="Training scenes.")
 @click.option("--test", default=10_000, show_default=True, type=click.IntRange(0), help="Test scenes; 0: none.")
+@click.option("--min-digits", default=0, show_default=True, type=click.IntRange(0, 9), help="Fewest digits per scene.")
 @click.option("--max-digits", default=2, show_default=True, type=click.IntRange(0, 9), help="Most digits per scene.")
 @click.option("--canvas", default=50, show_default=True, type=click.IntRange(1, 4096), help="Side in pixels.")
+@click.option(
+    "--scale",
+    "--scale-mean",
+    "scale_mean",
+    metavar="MEAN",
+    default=1.3,
+    show_default=True,
+    type=click.FloatRange(0.01, 100),
+    help="Digits shrink by this on average: 2 makes 14 pixels of 28.",
+)
+@click.option(
+    "--scale-sd",
+    metavar="SD",
+    default=0.1,
+    show_default=True,
+    type=click.FloatRange(0, 100),
+    help="Its standard deviation.",
+)
 @click.option(
     "--seed", type=click.IntRange(0, 2**32 - 1), default=None, help="Of the scenes; the preset's own by default."
 )
@@ -31,6 +52,7 @@ def generate_data(out: Path, digits: str, mnist_dir: Path, force: bool, as_json:
     \b
     airctl generate-data scenes.h5
     airctl generate-data small.h5 --digits font --train 2000 --test 500
+    airctl generate-data seven.h5 --min-digits 7 --max-digits 7 --scale 2 --canvas 48
     """
     from airctl import scenes
     from airctl.commands import generate
@@ -66,7 +88,12 @@ def info(source: Path, as_json: bool) -> None:
     from airctl import reporting
     from airctl.commands.info import info as describe
 
-    echo(describe(source), as_json, reporting.info_lines)
+    def lines(told: dict[str, Any]) -> str:
+        size = told.get("object_size")
+        sides = f"\nsize       an object with its margin has {size:.1f} pixels a side" if size is not None else ""
+        return reporting.info_lines(told) + sides
+
+    echo(describe(source), as_json, lines)
 
 
 @airctl.command(short_help="Draw a scene file, or what a run finds in it.")

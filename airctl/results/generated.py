@@ -34,5 +34,6 @@ class Generated:
     digits: Annotated[DigitSource, Is("where the objects come from")]
     preset: Annotated[str, Is("the recipe of the scenes")]
     seed: Annotated[int, Is("of the scenes")]
+    object_size: Annotated[float | None, Is("side of an object with its margin; null without objects", "pixels")]
     train: Annotated[GeneratedSplit, Is("the train split")]
     test: Annotated[GeneratedSplit, Is("the test split")]

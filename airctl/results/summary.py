@@ -40,9 +40,13 @@ class DataSummary:
     generator_version: Annotated[str, Is("its version")]
     preset: Annotated[str, Is("the recipe of the scenes")]
     seed: Annotated[int, Is("of the scenes")]
+    min_digits: Annotated[int, Is("fewest objects per scene", "objects")] = 0
     max_digits: Annotated[int, Is("most objects per scene", "objects")]
     canvas: Annotated[int, Is("side of a scene", "pixels")]
-    scale_mean: Annotated[float, Is("mean scale of an object, canvas side / object side")]
+    object_size: Annotated[
+        float | None, Is("side of an object with its margin; null in files of older versions", "pixels")
+    ] = None
+    scale_mean: Annotated[float, Is("mean scale of an object, glyph side / side in the scene")]
     scale_sd: Annotated[float, Is("its standard deviation")]
     digits: Annotated[str, Is("where the objects come from")]
     digits_sha256: Annotated[Sha256, Is("of the arrays of digits and labels")]

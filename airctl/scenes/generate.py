@@ -33,8 +33,9 @@ def generate_data(
 ) -> dict[str, Any]:
     """Make the scenes of ``spec`` and write them to ``out``; what was there is replaced only by a complete new file.
 
-    Returns {path, sha256, digits: {source, sha256}, preset, seed, train: {scenes, counts}, test: ...}; ``counts`` is
-    the number of scenes with 0, 1, ... digits. Raises ``ConfigError`` if ``out`` exists and ``force`` is not given.
+    Returns {path, sha256, digits: {source, sha256}, preset, seed, object_size, train: {scenes, counts}, test: ...};
+    ``counts`` is the number of scenes with 0, 1, ... digits. Raises ``ConfigError`` if ``out`` exists and ``force`` is
+    not given.
     """
     _check_output(out, force)
     glyphs = load_glyphs(digits, mnist_dir, spec.seed or 0, say)
@@ -48,6 +49,7 @@ def generate_data(
         "digits": {"source": glyphs.source, "sha256": glyphs.sha256},
         "preset": spec.preset,
         "seed": spec.seed,
+        "object_size": spec.object_size(glyphs),
         "train": _summary(train, spec),
         "test": _summary(test, spec),
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from airctl.scenes.compose import SceneSplit
 
 BINS = 16  # of the histogram of pixel values, 16 values each
 _ROWS = 1000  # scenes looked at at once
+NOTHING: Mapping[str, int | float | str] = MappingProxyType({})
 
 
 def statistics(split: SceneSplit) -> dict[str, Any]:
@@ -54,8 +57,13 @@ def _overlap(boxes: np.ndarray) -> np.ndarray:
 MARGIN = 1.35  # of an object with the margin that it needs, over the longer side of its ink: a digit of MNIST's 28 px
 
 
-def object_size(split: SceneSplit) -> float:
-    """The side in pixels of an object with its margin, from the true boxes; a quarter of the canvas without any."""
+def object_size(split: SceneSplit, attributes: Mapping[str, int | float | str] = NOTHING) -> float:
+    """The side in pixels of an object with its margin: what the file's ``attributes`` say, if they do.
+
+    Otherwise an estimate from the true boxes; a quarter of the canvas without any.
+    """
+    if "object_size" in attributes:
+        return float(attributes["object_size"])
     there = split.boxes[..., 0] >= 0
     if not there.any():
         return float(split.images.shape[-1] / 4)

@@ -28,8 +28,6 @@ from airctl.scenes.compose import (
     MAX_CANVAS,
     MAX_IMAGE_BYTES,
     NO_LABEL,
-    SCALE_MEAN,
-    SCALE_SD,
     SceneSpec,
     SceneSplit,
 )
@@ -70,6 +68,10 @@ _ATTRIBUTES: dict[str, type] = {
     "digits": str,
     "digits_sha256": str,
 }
+_OPTIONAL: dict[str, type] = {  # not in every file
+    "min_digits": int,  # without it, 0
+    "object_size": float,  # files of older versions and files without objects have none
+}
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
@@ -91,15 +93,21 @@ def write_scenes(path: Path, spec: SceneSpec, glyphs: Glyphs, train: SceneSplit,
 
 
 def _attributes(spec: SceneSpec, glyphs: Glyphs) -> dict[str, Attribute]:
+    """In a fixed order, which decides the bytes of the file; what is not in every file comes last."""
+    told = asdict(spec)
+    least = told.pop("min_digits")
+    size = spec.object_size(glyphs)
+    scale = {name: float(told.pop(name)) for name in ("scale_mean", "scale_sd")}
     return {
         "schema": SCHEMA,
         "generator": "airctl",
         "generator_version": __version__,
-        "scale_mean": SCALE_MEAN,
-        "scale_sd": SCALE_SD,
+        **scale,
         "digits": glyphs.source,
         "digits_sha256": glyphs.sha256,
-        **asdict(spec),
+        **told,
+        **({"min_digits": least} if least else {}),
+        **({"object_size": size} if size is not None else {}),
     }
 
 
@@ -150,7 +158,7 @@ def read_split(path: Path, split: str) -> SceneSplit:
         datasets = {field.name: _dataset(group, field.name) for field in fields(SceneSplit)}
         _check_shapes(datasets, attributes, split, path.stat().st_size)
         scenes = SceneSplit(**{name: dataset[...] for name, dataset in datasets.items()})
-        _check_values(scenes, int(attributes["max_digits"]))
+        _check_values(scenes, int(attributes.get("min_digits", 0)), int(attributes["max_digits"]))
         if _sha256(scenes) != sha256:
             raise _RefusedError(f"the {split} scenes differ from their sha256")
         return scenes
@@ -217,11 +225,16 @@ def _child(group: h5py.Group, name: str, kind: type) -> Any:
 
 
 def _read_attributes(file: h5py.File) -> dict[str, Attribute]:
-    attributes = {name: _read_attribute(file, name, kind) for name, kind in _ATTRIBUTES.items()}
+    kinds = _ATTRIBUTES | {name: kind for name, kind in _OPTIONAL.items() if name in file.attrs}
+    attributes = {name: _read_attribute(file, name, kind) for name, kind in kinds.items()}
     if attributes["schema"] != SCHEMA:
         raise _RefusedError(f"has schema {attributes['schema']} where this airctl reads {SCHEMA}")
     if not 0 <= attributes["max_digits"] <= 9 or not 2 <= attributes["canvas"] <= MAX_CANVAS:
         raise _RefusedError(f"says max_digits {attributes['max_digits']}, canvas {attributes['canvas']}")
+    if not 0 <= attributes.get("min_digits", 0) <= attributes["max_digits"]:
+        raise _RefusedError(f"says min_digits {attributes['min_digits']}, max_digits {attributes['max_digits']}")
+    if not 0 < attributes.get("object_size", 1.0) <= attributes["canvas"]:
+        raise _RefusedError(f"says object_size {attributes['object_size']} on a canvas of {attributes['canvas']}")
     if min(attributes["train"], attributes["test"]) < 0 or attributes["train"] + attributes["test"] == 0:
         raise _RefusedError(f"says {attributes['train']} train and {attributes['test']} test scenes")
     return attributes
@@ -300,10 +313,12 @@ def _half_of_the_memory() -> float:
         return math.inf
 
 
-def _check_values(scenes: SceneSplit, max_digits: int) -> None:
+def _check_values(scenes: SceneSplit, min_digits: int, max_digits: int) -> None:
     """Counts, labels, boxes, scales and digits agree with one another."""
     if scenes.counts.max() > max_digits:
         raise _RefusedError(f"has a count of {scenes.counts.max()} where at most {max_digits} digits were asked for")
+    if scenes.counts.min() < min_digits:
+        raise _RefusedError(f"has a count of {scenes.counts.min()} where at least {min_digits} digits were asked for")
     there = np.arange(scenes.labels.shape[1]) < scenes.counts[:, None]
     x0, y0, x1, y1 = np.moveaxis(scenes.boxes, -1, 0)
     canvas = scenes.images.shape[1]

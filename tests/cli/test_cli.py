@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import tomllib
 from pathlib import Path
 
 import click
+import h5py
 import pytest
 from small import settings
 
@@ -86,6 +88,16 @@ MISTAKES = [
     (["generate-data", "{tmp}/o.h5", "--digits", "mnits"], 2, "did you mean 'mnist'?"),
     (["generate-data", "{tmp}/o.h5", "--digits", "font", "--canvas", "20"], 2, "canvas"),
     (["generate-data", "{tmp}/o.h5", "--digits", "font", "--canvas", "40", "--max-digits", "9"], 2, "fewer digits"),
+    (
+        ["generate-data", "{tmp}/o.h5", "--objects", "font", "--min-digits", "3"],
+        2,
+        "--min-digits 3 is more than --max-",
+    ),
+    (["generate-data", "{tmp}/o.h5", "--min-digits", "10"], 2, "--min-digits"),
+    (["generate-data", "{tmp}/o.h5", "--scale", "nan"], 2, "--scale-mean nan is out of range"),
+    (["generate-data", "{tmp}/o.h5", "--scale", "0"], 2, "--scale"),
+    (["generate-data", "{tmp}/o.h5", "--scale-sd", "0.5"], 2, "--scale-sd 0.5 would draw scales of 0 and less"),
+    (["generate-data", "{tmp}/o.h5", "--digits", "font", "--scale", "40"], 2, "vanish when scaled by 1/40"),
     (["generate-data", "{tmp}/o.h5", "--digits", "{idx}"], 3, "idx"),
     (["generate-data", "{tmp}/o.h5", "--digits", "{tmp}/nothing"], 2, "nothing"),
     *[([command, "9" * 5000], 2, "no file can have the name '999") for command in ("info", "preview", "eval")],
@@ -147,3 +159,42 @@ def test_a_data_file_and_a_run_tell_what_they_are(airctl, data: Path, finished: 
     assert "train.seed=0" not in run["changed"]  # as in the preset
     assert "120 scenes" in airctl("info", data)[1]
     assert "step 12 of 12, finished" in airctl("info", finished)[1]
+
+
+def test_the_digits_asked_for_are_those_of_the_scenes(airctl, tmp_path: Path) -> None:
+    """--objects is --digits, --scale is --scale-mean; info tells counts and sizes, and an older file has no size."""
+    out, again = tmp_path / "s.h5", tmp_path / "again.h5"
+    words = ["--train", 30, "--test", 9, "--min-digits", 2, "--max-digits", 3, "--canvas", 48, "--scale-sd", 0.05]
+    made = json.loads(airctl("generate-data", out, "--objects", "font", "--scale", 2, *words, "--json")[1])
+    assert airctl("generate-data", again, "--digits", "font", "--scale-mean", 2, *words)[0] == 0
+    assert again.read_bytes() == out.read_bytes()
+    assert made["object_size"] == 14
+    assert made["train"]["counts"][:2] == [0, 0]
+    told = json.loads(airctl("info", out, "--json")[1])
+    assert [told[name] for name in ("min_digits", "max_digits", "object_size", "scale_mean", "scale_sd")] == [
+        2, 3, 14, 2, 0.05
+    ]  # fmt: skip
+    assert "14.0 pixels a side" in airctl("info", out)[1]
+    with h5py.File(out, "r+") as file:
+        del file.attrs["object_size"]
+    assert json.loads(airctl("info", out, "--json")[1])["object_size"] is None
+    assert "pixels a side" not in airctl("info", out)[1]
+
+
+def test_training_takes_the_size_of_objects_from_the_file(airctl, tmp_path: Path) -> None:
+    """The config of a run has the file's object_size; where the file has none, an estimate from the true boxes."""
+    stored = tmp_path / "stored.h5"
+    words = ["--digits", "font", "--train", 40, "--test", 2, "--canvas", 28, "--scale", 4, "--scale-sd", 0]
+    assert airctl("generate-data", stored, *words)[0] == 0
+    older = Path(shutil.copy(stored, tmp_path / "older.h5"))
+    with h5py.File(older, "r+") as file:
+        del file.attrs["object_size"]
+    sizes, small = [], ("--set", "train.validation=8")
+    for data in (stored, older):
+        run = tmp_path / data.stem
+        code, _, err = airctl("train", data, "--run", run, "--steps", 1, "--batch", 4, *small)
+        assert code == 0, err
+        sizes.append(tomllib.loads((run / "config.toml").read_text())["model"]["object_size"])
+    assert sizes[0] == 7
+    assert sizes[1] != 7
+    assert 4 < sizes[1] < 10

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from airctl.errors import AirctlError, ConfigError, InputFileError
-from airctl.scenes import SceneSpec, generate, generate_data, glyphs, read_split
+from airctl.scenes import SceneSpec, generate, generate_data, glyphs, read_attributes, read_split
 
 SPEC = SceneSpec(train=9, test=4)
 
@@ -28,6 +28,7 @@ def test_the_summary_is_that_of_the_file(tmp_path: Path) -> None:
     summary = make(out)
     assert summary["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
     assert (summary["path"], summary["digits"]["source"]) == (str(out), "font")
+    assert summary["object_size"] == read_attributes(out)["object_size"] == pytest.approx(28 / 1.3)
     for split in ("train", "test"):
         scenes = read_split(out, split)
         assert summary[split] == {

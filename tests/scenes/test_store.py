@@ -52,6 +52,60 @@ def test_what_is_written_is_read(tmp_path: Path, glyphs: Glyphs, max_digits: int
     assert attributes["generator"] == "airctl"
 
 
+def test_what_not_every_file_says_is_read_where_it_stands(tmp_path: Path, glyphs: Glyphs) -> None:
+    """object_size and min_digits come back; a minimum of 0, and the size of no objects, are not written."""
+    path = tmp_path / "s.h5"
+
+    def written(**settings: float) -> dict:
+        spec = SceneSpec(train=3, test=2, **settings)
+        write_scenes(path, spec, glyphs, *compose_scenes(spec, glyphs))
+        return read_attributes(path)
+
+    told = written(min_digits=1, scale_mean=2, scale_sd=0)
+    assert (told["min_digits"], told["object_size"], told["scale_mean"], told["scale_sd"]) == (1, 14.0, 2.0, 0.0)
+    assert [type(told[name]) for name in ("min_digits", "object_size", "scale_mean", "scale_sd")] == [int, *[float] * 3]
+    told = written()
+    assert told["object_size"] == pytest.approx(28 / 1.3)
+    assert "min_digits" not in told
+    assert "object_size" not in written(max_digits=0)
+
+
+def test_a_file_of_an_older_version_is_read_as_ever(scene_file: Path) -> None:
+    """Without object_size, which it did not know; without any attribute that it knew, it is refused."""
+    before = read_split(scene_file, "train")
+    with h5py.File(scene_file, "r+") as file:
+        del file.attrs["object_size"]
+    assert "object_size" not in read_attributes(scene_file)
+    assert same(read_split(scene_file, "train"), before)
+    with h5py.File(scene_file, "r+") as file:
+        del file.attrs["scale_mean"]
+    refused(scene_file, "has no attribute scale_mean")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("object_size", np.nan, "says object_size nan"),
+        ("object_size", np.inf, "says object_size inf"),
+        ("object_size", 0.0, "says object_size 0.0"),
+        ("object_size", -3.0, "says object_size -3.0"),
+        ("object_size", 50.5, "on a canvas of 50"),
+        ("object_size", 20, "no plain float"),
+        ("min_digits", -1, "says min_digits -1"),
+        ("min_digits", 3, "says min_digits 3, max_digits 2"),
+        ("min_digits", 1.0, "no plain int"),
+        ("min_digits", 1, "has a count of 0 where at least 1"),
+    ],
+)
+def test_an_attribute_that_contradicts_the_scenes_is_refused(
+    scene_file: Path, name: str, value: float, message: str
+) -> None:
+    """Sizes that no object on the canvas has, and minima that the counts do not keep."""
+    with h5py.File(scene_file, "r+") as file:
+        file.attrs[name] = value
+    refused(scene_file, message)
+
+
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path, glyphs: Glyphs, small_spec: SceneSpec) -> None:
     """Two files, written apart, are equal; another seed is the control."""
     names = []
