@@ -57,7 +57,7 @@ def train(
     torch.set_num_threads(threads or min(2, torch.get_num_threads()))
     chosen = pick_device(device)
     split = scenes.read_split(data, "train")
-    config = fit_to_data(config, split.images.shape, scenes.object_size(split, scenes.read_attributes(data)))
+    config = fit_to_data(config, split.images.shape, scenes.object_size(split))
     require_known(config)
     with folder.lock():
         if (folder.path / "config.toml").exists():

@@ -98,7 +98,10 @@ def info_lines(told: dict[str, Any]) -> str:
             ("data file", f"{told['path']}, {told['bytes'] / 1e6:.1f} MB, every checksum right"),
             ("made by", f"{told['generator']} {told['generator_version']}, schema {told['file_schema']}"),
             ("preset", f"{told['preset']}, seed {told['seed']}"),
-            ("scenes", f"0 to {told['max_digits']} objects on {told['canvas']}x{told['canvas']} pixels"),
+            (
+                "scenes",
+                f"{told['min_digits']} to {told['max_digits']} objects on {told['canvas']}x{told['canvas']} pixels",
+            ),
             ("objects", f"{told['digits']}, sha256 {told['digits_sha256']}"),
             ("", f"sha256 of the file {told['sha256']}"),
         ]

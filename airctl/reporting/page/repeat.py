@@ -10,7 +10,7 @@ from typing import Any
 
 from airctl.reporting.page.run_report import RunReport
 
-_DATA_OPTIONS = ("preset", "train", "test", "min_digits", "max_digits", "canvas", "seed")
+_DATA_OPTIONS = ("preset", "train", "test", "min_digits", "max_digits", "canvas", "scale_mean", "scale_sd", "seed")
 
 
 @dataclass(frozen=True)
