@@ -59,7 +59,7 @@ class Pairs:
 
 @dataclass(frozen=True)
 class CutAndPaste:
-    """At most ``scenes`` made scenes a step, centres ``near`` object sizes apart or more, ``tries`` pairs a scene."""
+    """At most ``scenes`` made scenes a step, no two centres within ``near`` object sizes, ``tries`` pairs a scene."""
 
     scenes: int
     near: float
@@ -88,7 +88,11 @@ class CutAndPaste:
         copy = shifted(found.canvas, second, shift.long().flip(-1))
         canvas = found.canvas[first] + copy
         whole = copy.sum((1, 2)) > 0.98 * found.canvas[second].sum((1, 2))
-        fine = ((canvas.amax((1, 2)) <= 1) & whole).nonzero()[:, 0]
+        # The two that were drawn are not the only ones, and rounding brings them nearer: all pairs, where they lie now.
+        here, there = found.where[first, :, 1:], found.where[second, :, 1:] + shift[:, None]
+        both = found.present[first][:, :, None] * found.present[second][:, None] > 0
+        apart = (here[:, :, None] - there[:, None]).norm(dim=-1).masked_fill(~both, math.inf).amin((1, 2))
+        fine = ((canvas.amax((1, 2)) <= 1) & whole & (apart >= self.near * object_size)).nonzero()[:, 0]
         fine = fine[distance[fine, 0].argsort()[: self.scenes]]
         if not len(fine):
             return None
