@@ -128,3 +128,56 @@ def test_the_logits_of_the_chosen_cells_have_a_gradient(tiny_config: Callable[..
     model = model_of()
     model(scenes(2), model.mean_noise(2, 3)).logits.sum().backward()
     assert all(p.grad is not None and p.grad.any() for p in network(model).map.parameters())
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 12), (7, 5), (9, 14)])
+def test_a_cell_has_its_own_logit_and_the_features_of_its_four(height: int, width: int) -> None:
+    """The logit at a flat cell is that of its row and column; which of the four it is follows the features."""
+    seen = network(model_of()).map(scenes(2, height, width))
+    cells = torch.arange(seen.logits[0].numel()).expand(2, -1)
+    logits, features = seen.at(cells)
+    for cell in range(cells.shape[1]):
+        row, column = divmod(cell, (width + 1) // 2)
+        assert torch.equal(logits[:, cell], seen.logits[:, row, column])
+        assert torch.equal(features[:, cell, :-4], seen.features[:, row // 2, column // 2])
+        assert features[0, cell, -4:].tolist() == [float(2 * (row % 2) + column % 2 == part) for part in range(4)]
+    assert not torch.equal(seen.logits[:, 0, 1], seen.logits[:, 1, 0]), "rows and columns are told apart"
+
+
+def test_the_presence_head_speaks_for_the_cell_that_its_part_names() -> None:
+    """Part 1 of the four is the upper right cell: raising its bias raises the logits of odd columns in even rows."""
+    model, canvas = model_of(), scenes(1, 12, 20)
+    before = network(model).map(canvas).logits
+    with torch.no_grad():
+        network(model).map.presence.bias[1] += 7
+    raised = network(model).map(canvas).logits - before
+    expected = torch.zeros_like(before)
+    expected[:, ::2, 1::2] = 7
+    torch.testing.assert_close(raised, expected)
+
+
+@pytest.mark.parametrize(("height", "width"), [(23, 31), (24, 9)])
+def test_exploring_has_a_number_for_each_cell_of_any_canvas(height: int, width: int) -> None:
+    """Odd sides and no squares; of a canvas without ink the pull is nothing."""
+    model = model_of()
+    dark = torch.zeros(2, height, width).double()
+    scores = network(model).explore(dark, torch.Generator().manual_seed(0), 0)
+    assert scores.shape == network(model).map(dark).logits.shape
+    assert torch.equal(scores, network(model).explore(dark, torch.Generator().manual_seed(0), None))
+
+
+def test_the_best_cells_are_those_of_brute_force() -> None:
+    """Every cell that is the highest of its square comes before any that is not, each kind by its score."""
+    scores = torch.rand(3, 7, 9, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    found = best_cells(scores, 12, radius=2, dense=4)
+    for b in range(3):
+        ranked = []
+        for row in range(7):
+            for column in range(9):
+                around = scores[b, max(0, row - 2) : row + 3, max(0, column - 2) : column + 3]
+                ranked.append((bool(scores[b, row, column] == around.max()), float(scores[b, row, column])))
+        order = sorted(range(63), key=lambda cell: ranked[cell], reverse=True)
+        assert found[b, :12].tolist() == order[:12]
+        rest = sorted(set(range(63)) - set(order[:12]), key=lambda cell: ranked[cell][1], reverse=True)
+        assert found[b, 12:].tolist() == rest[:4]
+        assert sum(highest for highest, _ in ranked) < 12, "there are too few maxima for all"

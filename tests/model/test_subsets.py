@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from airctl.errors import ConfigError
-from airctl.model import DenseLayers, InPixels, Layers, Subsets, truncated_geometric
+from airctl.model import DenseLayers, InPixels, Layers, Subsets, Unary, truncated_geometric
 from airctl.model.subsets import MOST
 
 M = 4
@@ -152,3 +152,36 @@ def test_members_are_the_binary_digits() -> None:
     """Bit i of a codeword's number is object i."""
     assert [tuple(row.nonzero()[:, 0].tolist()) for row in Subsets(M).members] == subsets()
     assert Subsets(M).counts.tolist() == [len(members) for members in subsets()]
+
+
+def test_weights_and_presence_between_0_and_1_are_products_of_independent_decisions() -> None:
+    """Decisions of probability p give each subset prod p_i prod (1 - p_j), and each object its own p_i."""
+    code, p = Subsets(M), torch.tensor([[0.2, 0.9, 0.5, 0.7]]).double()
+    weights = code.weights(p)
+    for k, members in enumerate(subsets()):
+        expected = math.prod(float(p[0, i]) if i in members else 1 - float(p[0, i]) for i in range(M))
+        assert weights[0, k].item() == pytest.approx(expected)
+    torch.testing.assert_close(code.presence(p), weights @ code.members.double())
+    torch.testing.assert_close(weights, code.log_q(p.logit()).exp())
+    assert not torch.allclose(Unary(M).presence(p), p), "in the unary code an object needs all before it"
+
+
+def test_nothing_follows_from_a_decision() -> None:
+    """What would have come after it is the codeword itself, with certainty."""
+    codewords = torch.tensor([3, 12])
+    beyond = Subsets(M).beyond(torch.zeros(2, 2**M).double(), codewords)
+    assert beyond.argmax(1).tolist() == [3, 12]
+    assert beyond.sum(1).tolist() == [1, 1]
+
+
+def test_objects_overlap_and_touch_the_edge_in_these_scenes() -> None:
+    """The laws above are of scenes in which something can go wrong: overlaps, ink cut off, an object outside."""
+    canvas, windows, dense = scene()
+    gram = dense.products(canvas)[1]
+    assert (gram[:, 0, 1] > 0).all()
+    uncut = type(windows.windows)(windows.windows.centre + 100, windows.windows.side, windows.windows.corner + 100, 12)
+    free = uncut.paste(torch.ones(3, M, 6, 6).double(), 300, 300).sum((-2, -1))
+    cut = windows.windows.paste(torch.ones(3, M, 6, 6).double(), 20, 26).sum((-2, -1))
+    torch.testing.assert_close(cut[:, 0], free[:, 0])
+    assert ((cut[:, 2] > 0) & (cut[:, 2] < free[:, 2] - 1)).all()
+    assert not cut[:, 3].any()

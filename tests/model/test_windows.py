@@ -120,3 +120,80 @@ def test_the_corner_is_a_whole_pixel_and_the_rest_is_in_the_hats() -> None:
     assert isinstance(WindowLayers(one, one.paste(drawn, 30, 30), 30, 30), WindowLayers)
     assert torch.equal(one.paste(drawn, 30, 30), two.paste(drawn, 30, 30))
     assert not torch.equal(one.paste(drawn, 30, 30), three.paste(drawn, 30, 30))
+
+
+def spread(drawn: Tensor, where: Tensor, side: Tensor, height: int, width: int) -> Tensor:
+    """Each object on a canvas of its own by torch's bilinear sampler at the canvas's pixels, [B, M, H, V]."""
+    x = (torch.arange(width).double() + 0.5 - where[..., 1, None]) / side[..., None] * 2  # -1, 1: edges of the glimpse
+    y = (torch.arange(height).double() + 0.5 - where[..., 2, None]) / side[..., None] * 2
+    grid = torch.stack(torch.broadcast_tensors(x[..., None, :], y[..., :, None]), -1)
+    batch, number = where.shape[:2]
+    one = F.grid_sample(drawn.flatten(0, 1)[:, None], grid.flatten(0, 1), "bilinear", "zeros", align_corners=False)
+    return one[:, 0].unflatten(0, (batch, number))
+
+
+@pytest.mark.parametrize("glimpse", [8, 11, 14])
+def test_paste_is_torchs_bilinear_sampler_on_the_whole_canvas(glimpse: int) -> None:
+    """Windows lose nothing of an object: inside, at the edges and beyond, the smallest and the largest."""
+    canvas = torch.zeros(2, HEIGHT, WIDTH).double()
+    drawn = torch.rand(2, 4, glimpse, glimpse, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    largest = torch.tensor([[[40.0, 13.5, 9.9]], [[-40.0, 12.1, 10.3]]]).double()
+    where = torch.cat([wheres(), largest], 1)
+    layers, expected = poses().paste(drawn, where, canvas), spread(drawn, where, poses().side(where), HEIGHT, WIDTH)
+    torch.testing.assert_close(layers.dense(), expected)
+    presence = torch.tensor([[0.3, 1.0, 0.0, 0.7]]).double().expand(2, 4)
+    torch.testing.assert_close(layers.sum(presence), (presence[..., None, None] * expected).sum(1))
+    swapped = spread(drawn, where[..., [0, 2, 1]], poses().side(where), HEIGHT, WIDTH)
+    assert not torch.allclose(layers.dense(), swapped), "x and y are told apart"
+
+
+def test_a_window_too_narrow_for_its_object_is_caught() -> None:
+    """Negative control: with four pixels less the windows cut the largest object off."""
+    narrow = poses()
+    narrow.window -= 4
+    where, drawn = torch.tensor([[[40.0, 13.5, 9.9]]]).double(), torch.ones(1, 1, 11, 11).double()
+    expected = spread(drawn, where, narrow.side(where), HEIGHT, WIDTH)
+    assert not torch.allclose(narrow.paste(drawn, where, torch.zeros(1, HEIGHT, WIDTH)).dense(), expected)
+
+
+def test_the_gradient_of_the_gram_matrix_does_not_take_it_for_symmetric() -> None:
+    """G_ij alone teaches both its objects, as on whole canvases; half of that gradient is told apart."""
+    drawn = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(2), dtype=torch.float64, requires_grad=True)
+    where = torch.tensor([[[0.2, 9.3, 7.6], [0.0, 11.2, 9.9], [0.5, 14.0, 8.0]]]).double()
+    canvas = torch.zeros(1, HEIGHT, WIDTH).double()
+    layers = poses().paste(drawn, where, canvas)
+    upstream = torch.rand(1, 3, 3, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    flat = layers.dense().flatten(2)
+    (right,) = torch.autograd.grad((upstream * (flat @ flat.mT)).sum(), drawn, retain_graph=True)
+    (found,) = torch.autograd.grad((upstream * layers.products(canvas)[1]).sum(), drawn, retain_graph=True)
+    (half,) = torch.autograd.grad((upstream * (flat.detach() @ flat.mT)).sum(), drawn)
+    torch.testing.assert_close(found, right)
+    assert not torch.allclose(found, half)
+
+
+def kept_for_backward(number: int, width: int) -> tuple[int, int]:
+    """Elements that autograd keeps for crop, paste and Gram of ``number`` objects; the same on whole canvases."""
+    canvas = torch.rand(1, 30, width, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
+    where = torch.tensor([0.1, 9.0, 9.0]).double().expand(1, number, 3).clone().requires_grad_()
+    sizes: dict[int, int] = {}
+
+    def count(saved: Tensor) -> Tensor:
+        sizes[saved.data_ptr()] = saved.untyped_storage().nbytes()
+        return saved
+
+    def of(dense: bool) -> int:
+        sizes.clear()
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda saved: saved):
+            layers = poses().paste(poses().crop(canvas, where, 6), where, canvas)
+            flat = layers.dense().flatten(2)
+            _ = flat @ flat.mT if dense else layers.products(canvas)
+        return sum(sizes.values())
+
+    return of(False), of(True)
+
+
+def test_the_memory_of_a_training_step_does_not_know_the_canvas() -> None:
+    """What is kept for the gradient: as much on a canvas ten times as wide; whole canvases keep each new pixel."""
+    small, large = kept_for_backward(3, 30), kept_for_backward(3, 300)
+    assert small[0] == large[0]
+    assert large[1] - small[1] == 3 * 30 * 270 * 8
