@@ -3,11 +3,13 @@
     log w(k) = log p(x | k) - kl_k + log p(k),    pi(k) = w(k)^(1/T) / sum w^(1/T),    pi_i = sum of pi(k) over k with i
     loss = -mean_b T log sum_k w(k)^(1/T)  +  weight * sum_i BCE(logit_i, pi_i)      with pi_i held fixed
 
-At T = 1 the first term is minus log sum_k w(k) <= log p(x) in expectation over z, up to the KLs in closed form: each
-object is taught with its posterior weight pi_i, and q(z_pres) plays no part in it. The logits, which choose where to
-look, are taught by cross-entropy alone. T falls from above 1: a posterior that is exact from the first step on has no
-reason to draw anything. Nothing is sampled but z_where and z_what. docs/subsets.md has the derivation; summing discrete
-latents out by their posterior is Rao-Blackwellised wake-sleep (Bornschein & Bengio 2015) taken to its end.
+At T = 1 the first term is minus log sum_k w(k). Its mean over z is below log p(x) if kl_k is the log ratio at the
+samples; the KL in closed form, which is used because it is less noisy, can take it a little above where several
+codewords are about as probable. Each object is taught with its posterior weight pi_i, and q(z_pres) plays no part in
+it. The logits, which choose where to look, are taught by cross-entropy alone. T falls from above 1: a posterior that is
+exact from the first step on has no reason to draw anything. Nothing is sampled but z_where and z_what. docs/subsets.md
+has the derivation; summing discrete latents out by their posterior is Rao-Blackwellised wake-sleep (Bornschein & Bengio
+2015) taken to its end.
 """
 
 from __future__ import annotations

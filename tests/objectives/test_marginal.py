@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
+from torch.distributions import Normal, kl_divergence
 
 from airctl.config import override, preset
-from airctl.model import AIR, Noise, Objects
+from airctl.model import AIR, DenseLayers, Gaussian, Noise, Objects, Subsets
 from airctl.objectives import Exact, Marginal, Temperature, Terms, terms_of
 from airctl.objectives.importance import log_posterior, log_prior
 from airctl.objectives.marginal import presence
@@ -127,3 +129,89 @@ def test_a_high_temperature_teaches_every_set_alike_and_falls_with_the_calls() -
     assert (presence(terms) - 0.5).abs().max() > 0.1
     temperature = Temperature(30.0, 1.0, 4)
     assert [round(temperature(), 4) for _ in range(6)] == [30.0, 12.8186, 5.4772, 2.3403, 1.0, 1.0]
+
+
+def test_the_gradient_in_the_objects_is_that_of_the_canvases_of_all_sets() -> None:
+    """At T = 1: of log sum_S w(S) with each subset's canvas drawn, in the pixels of all objects; tempered it is not."""
+    model = model_of()
+    objects, _ = observed(model)
+    pasted = objects.pasted.detach().requires_grad_()
+    log_p, kl = model.count(3), (objects.kl_where + objects.kl_what).detach()
+    log_w = []
+    for k in range(8):
+        members = [i for i in range(3) if k >> i & 1]
+        likelihood = model.likelihood.log_prob(objects.canvas, pasted[:, members].sum(1))
+        choices = math.comb(3, len(members))
+        log_w.append(likelihood - kl[:, members].sum(1) + log_p[len(members)] - math.log(choices))
+    (expected,) = torch.autograd.grad(-torch.stack(log_w, 1).logsumexp(1).mean(), pasted)
+
+    dense = replace(objects, layers=DenseLayers(pasted))
+    terms = terms_of(dense, log_p, model.likelihood)
+    (found,) = torch.autograd.grad(marginal(weight=0.0)(dense, terms, nothing()).loss, pasted, retain_graph=True)
+    torch.testing.assert_close(found, expected)
+    (tempered,) = torch.autograd.grad(marginal(5.0, weight=0.0)(dense, terms, nothing()).loss, pasted)
+    assert not torch.allclose(tempered, expected, rtol=1e-2)
+
+
+def test_at_a_high_temperature_the_bound_is_the_mean_over_all_sets() -> None:
+    """T log sum_k w(k)^(1/T) - T log K -> mean_k log w(k), and so does its gradient; at T = 1 it is another."""
+    objects, terms = observed(model_of())
+    mean = terms.log_w.mean()
+    parameters = [objects.z_where]
+    (expected,) = torch.autograd.grad(-mean, parameters, retain_graph=True)
+    for temperature, near in ((1e6, True), (1.0, False)):
+        loss = marginal(temperature, weight=0.0)(objects, terms, nothing()).loss
+        close = abs((-loss - temperature * math.log(8) - mean).item()) < 1e-3 * abs(mean.item())
+        (slope,) = torch.autograd.grad(loss, parameters, retain_graph=True)
+        assert close == near
+        assert torch.allclose(slope, expected, rtol=1e-3, atol=1e-3) == near
+
+
+def test_each_call_of_the_estimator_cools_it_and_evaluation_does_not() -> None:
+    """The temperature is the module's, kept by checkpoints; what is reported is the bound at T = 1 all the same."""
+    objects, terms = observed(model_of())
+    estimator = Marginal(Temperature(30.0, 1.0, 3), 0.0)
+    losses = [estimator(objects, terms, nothing()).loss.item() for _ in range(5)]
+    expected = [
+        marginal(30.0 ** (1 - done / 3), 0.0)(objects, terms, nothing()).loss.item() for done in (0, 1, 2, 3, 3)
+    ]
+    assert losses == pytest.approx(expected)
+    assert estimator.modules.state_dict()["temperature.calls"] == 5
+    reported = [marginal(t)(objects, terms, nothing()).elbo for t in (30.0, 1.0)]
+    torch.testing.assert_close(reported[0], reported[1])
+    estimator.modules.eval()
+    estimator(objects, terms, nothing())
+    assert estimator.modules.state_dict()["temperature.calls"] == 5
+
+
+def collapsed(x: float, closed: bool, sd: float = 0.6) -> tuple[float, float, float]:
+    """E_q log sum_S w(S) of x = z + noise with one object, z ~ N(0, 1), q(z) its exact posterior; log p(x).
+
+    By quadrature; ``closed``: with KL(q || p) in the place of the log ratio at the sample. And that ratio's variance.
+    """
+    at, noise = torch.tensor(x, dtype=torch.float64), torch.tensor(sd, dtype=torch.float64)
+    z, zero = torch.linspace(-12, 12, 20001, dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+    variance = 1 / (1 + 1 / noise**2)
+    q, p = Normal(at / noise**2 * variance, variance.sqrt()), Normal(zero, zero + 1)
+    density = q.log_prob(z).exp() * (z[1] - z[0])
+    ratio, kl = q.log_prob(z) - p.log_prob(z), kl_divergence(q, p)
+    empty = Normal(zero, noise).log_prob(at)
+    log_likelihood = torch.stack([empty.expand_as(z), Normal(z, noise).log_prob(at)], 1)
+    paid = torch.stack([torch.zeros_like(z), kl.expand_as(z) if closed else ratio], 1)
+    even = torch.full((2,), 0.5, dtype=torch.float64).log()
+    terms = Terms.of(Subsets(1), log_likelihood, paid, torch.zeros(len(z), 1).double(), even, Gaussian(sd))
+    bound = (density * terms.log_w.logsumexp(1)).sum()
+    truth = torch.logaddexp(empty, Normal(zero, (1 + noise**2).sqrt()).log_prob(at)) + even[0]
+    return float(bound), float(truth), float((density * (ratio - kl).square()).sum())
+
+
+@pytest.mark.parametrize("x", [0.5, 1.0, 1.5])
+def test_with_log_ratios_it_is_a_bound_and_with_kls_in_closed_form_it_may_exceed_log_p_of_x(x: float) -> None:
+    """With q exact the log ratios give log p(x) itself; closed-form KLs, under a convex log sum exp, a little more.
+
+    At most an eighth of the variance of the log ratio: no second derivative of log(a + e^u) is above a quarter.
+    """
+    bound, truth, _ = collapsed(x, closed=False)
+    assert bound == pytest.approx(truth, abs=1e-9)
+    bound, truth, variance = collapsed(x, closed=True)
+    assert truth + 0.01 < bound < truth + variance / 8
