@@ -56,3 +56,28 @@ def test_each_object_is_named_once(answer) -> None:
     assert torch.equal(reading.order.sort(1).values, torch.arange(objects.logits.shape[1]).expand(3, -1))
     if model.config.network.kind == "recurrent":
         assert torch.equal(reading.order, torch.arange(3).expand(3, -1))
+
+
+def test_each_object_has_the_probability_of_all_sets_that_have_it(answer) -> None:
+    """In the order of naming; it is another number than that of a first, a second, a third object."""
+    model, objects, terms, reading = answer
+    posterior, members = model.network.read(terms.log_q, terms.log_w).exp(), objects.code.members
+    for b in range(3):
+        for place, i in enumerate(reading.order[b].tolist()):
+            by_hand = sum(float(posterior[b, k]) for k in range(len(members)) if members[k, i])
+            assert reading.each[b, place].item() == pytest.approx(by_hand)
+    if model.config.network.kind == "proposals":
+        assert not torch.allclose(reading.each, reading.present)
+    else:
+        torch.testing.assert_close(reading.each, reading.present)  # the i-th step is there if there are i objects
+
+
+def test_the_proposals_answer_is_the_posterior_tempered_times_what_the_map_expects() -> None:
+    """q(S) w(S)^(1 / T), normalised; without the map, or without tempering, it is another."""
+    small = ["model.canvas=16", "model.object_size=8", "model.glimpse=5", "model.what=3", "model.glimpse_hidden=6"]
+    model, _, terms, _ = read(override(preset("fast"), [*small, "network.reading_temperature=4", "likelihood.sd=3.0"]))
+    found = model.network.read(terms.log_q, terms.log_w).exp()
+    weights = terms.log_q.exp() * (terms.log_w - terms.log_w.amax(1, keepdim=True)).exp() ** 0.25
+    torch.testing.assert_close(found, weights / weights.sum(1, keepdim=True))
+    assert not torch.allclose(found, (terms.log_w / 4).softmax(1), rtol=1e-2)
+    assert not torch.allclose(found, (terms.log_w + terms.log_q).softmax(1), rtol=1e-2)
