@@ -31,7 +31,7 @@ TABLES: dict[str, Iterable[str]] = {
 HEAD = """\
 # The config
 
-Written by `make docs` from `airctl/config.py`; a test keeps the two equal. `airctl config` prints the config that a
+Written by `make docs` from `airctl/config`; a test keeps the two equal. `airctl config` prints the config that a
 training would have, with the same explanations, and `config.toml` in a run folder is the config that it had.
 
 A config is a preset and what departs from it. On the command line that is one `--set` per key, or a file:
@@ -63,7 +63,7 @@ def reference() -> str:
 
 
 def _section(name: str, defaults: Any) -> str:
-    presets = list({id(config): config for config in PRESETS.values()}.values())  # without second names
+    presets = list(PRESETS.values())
     types = get_type_hints(type(defaults))
     head = ["key", "meaning", "values", *(f"`{config.preset}`" for config in presets)]
     rows = [head, ["---"] * len(head)]

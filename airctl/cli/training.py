@@ -31,7 +31,7 @@ _RECIPE = (
     click.option("--batch", type=int, default=None, help="Scenes per step."),
     click.option("--lr", type=float, default=None, help="Learning rate."),
     click.option("--config", "config_file", type=FILE, default=None, help="A TOML file over the preset."),
-    click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Such as model.hidden=512; repeatable."),
+    click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Such as train.batch=128; repeatable."),
 )
 _SEED = click.option("--seed", type=int, default=None, help="Of weights, order and noise.")
 
@@ -51,7 +51,7 @@ def show_config(**choices: Any) -> None:
 
     \b
     airctl config --preset fast
-    airctl config --preset paper --set model.hidden=512 > mine.toml
+    airctl config --preset paper --set network.hidden=512 > mine.toml
     airctl train scenes.h5 --run runs/mine --config mine.toml
 
     Preset, then file, then --set in order, then the other options; each name and value is checked.
