@@ -1,11 +1,12 @@
 """Multi-MNIST scenes: where digits come from, how scenes are composed, and the file that holds them."""
 
-from airctl.scenes.compose import PRESETS, SceneSpec, SceneSplit, compose_scenes
+from airctl.scenes.compose import compose_scenes
 from airctl.scenes.fetch import fetch_mnist, fetch_mnist_5k
 from airctl.scenes.generate import generate_data
 from airctl.scenes.glyphs import NAMED_SOURCES, Glyphs, load_glyphs
 from airctl.scenes.idx import read_idx
 from airctl.scenes.own import Fitted, Fitting, Picture, fit, read_scenes
+from airctl.scenes.spec import PRESETS, SceneSpec, SceneSplit
 from airctl.scenes.statistics import object_size, statistics
 from airctl.scenes.store import read_attributes, read_split, write_scenes
 

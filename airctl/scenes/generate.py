@@ -11,9 +11,10 @@ from tqdm import tqdm
 
 from airctl.errors import ConfigError
 from airctl.files import sha256_of
-from airctl.scenes.compose import SceneSpec, SceneSplit, compose_scenes
+from airctl.scenes.compose import compose_scenes
 from airctl.scenes.fetch import Say
 from airctl.scenes.glyphs import load_glyphs
+from airctl.scenes.spec import SceneSpec, SceneSplit
 from airctl.scenes.store import write_scenes
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from airctl.scenes.compose import SceneSplit
+from airctl.scenes.spec import SceneSplit
 
 BINS = 16  # of the histogram of pixel values, 16 values each
 _ROWS = 1000  # scenes looked at at once

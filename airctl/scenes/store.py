@@ -24,15 +24,9 @@ import numpy as np
 from airctl._version import __version__
 from airctl.errors import AirctlError, ConfigError, InputFileError
 from airctl.files import is_regular, write_bytes
-from airctl.scenes.compose import (
-    MAX_CANVAS,
-    MAX_IMAGE_BYTES,
-    NO_LABEL,
-    SceneSpec,
-    SceneSplit,
-)
 from airctl.scenes.glyphs import Glyphs, sha256_of_arrays
 from airctl.scenes.idx import MAX_DEFLATE_RATIO
+from airctl.scenes.spec import MAX_CANVAS, MAX_IMAGE_BYTES, NO_LABEL, SceneSpec, SceneSplit
 
 SCHEMA = 1
 SPLITS = ("train", "test")

@@ -1,4 +1,4 @@
-"""The composer: both recipes call by call, laws of every scene, and no size that cannot be meant."""
+"""The composer: both recipes call by call, laws of every scene, and no digit or crowd that has no room."""
 
 from dataclasses import fields, replace
 from pathlib import Path
@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from airctl.errors import ConfigError
-from airctl.scenes import Glyphs, SceneSpec, SceneSplit, compose_scenes, fetch, load_glyphs
+from airctl.scenes import PRESETS, Glyphs, SceneSpec, SceneSplit, compose_scenes, fetch, load_glyphs
 from airctl.scenes import compose as composer
-from airctl.scenes.compose import PRESETS, acceptance, resize_bilinear, resize_nearest
+from airctl.scenes.compose import acceptance
 from airctl.scenes.glyphs import sha256_of_arrays
+from airctl.scenes.resize import resize_bilinear
 
 from .conftest import make_glyphs
 
@@ -89,22 +90,6 @@ def test_the_observations_recipe_call_by_call(glyphs: Glyphs, least: int, most: 
     spec = SceneSpec(train=15, test=5, min_digits=least, max_digits=most, scale_mean=mean, scale_sd=sd)
     train, test = compose_scenes(spec, glyphs)
     assert np.array_equal(np.concatenate([train.images, test.images]), expected)
-
-
-def test_nearest_is_that_of_old_pillow() -> None:
-    """Source coordinates start at half a step and are truncated: 28 -> 4 takes pixels 3, 10, 17, 24."""
-    ramp = np.arange(28, dtype=np.uint8)[None].repeat(28, 0)
-    assert resize_nearest(ramp, 28, 4)[0].tolist() == [3, 10, 17, 24]
-    assert np.array_equal(resize_nearest(ramp, 28, 28), ramp)
-
-
-def test_bilinear_stretches_a_faint_digit() -> None:
-    """A digit of 10..60 comes out as 0..255, and a blank one stays what it is."""
-    faint = np.full((28, 28), 10, np.uint8)
-    faint[8:20, 8:20] = 60
-    resized = resize_bilinear(faint, 21, 21)
-    assert (resized.min(), resized.max()) == (0, 255)
-    assert not resize_bilinear(np.zeros((28, 28), np.uint8), 21, 21).any()
 
 
 @pytest.mark.parametrize("preset", PRESET_NAMES)
@@ -248,15 +233,6 @@ def test_too_many_digits_stop_with_advice(glyphs: Glyphs, monkeypatch: pytest.Mo
         compose_scenes(SceneSpec(train=50, test=0, max_digits=9, canvas=40), glyphs)
 
 
-def test_an_object_with_its_margin_is_a_glyph_of_mean_scale(glyphs: Glyphs) -> None:
-    """28 / 1.3 pixels for MNIST's glyphs, 14 at scale 2, the longer side of a tall one; none without objects."""
-    tall = make_glyphs(np.full((4, 40, 10), 255, np.uint8), np.zeros(4, np.uint8), test=1)
-    assert SceneSpec().object_size(glyphs) == pytest.approx(21.538, abs=1e-3)
-    assert SceneSpec(scale_mean=2).object_size(glyphs) == 14
-    assert SceneSpec(scale_mean=2).object_size(tall) == 20
-    assert SceneSpec(max_digits=0).object_size(glyphs) is None
-
-
 def test_a_digit_that_cannot_fit_is_refused_before_any_work(glyphs: Glyphs) -> None:
     """A digit of mean scale is 21 pixels: a canvas of 21 is refused at once, without a single scene."""
     with pytest.raises(ConfigError, match=r"does not fit a canvas of 21 x 21: canvas=36"):
@@ -302,40 +278,6 @@ def test_digits_need_not_be_square() -> None:
         scale = scenes.scales[scenes.counts == 1, 0].astype(float)
         assert np.array_equal(y1 - y0, (40 / scale).astype(int))
         assert np.array_equal(x1 - x0, (10 / scale).astype(int))
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"preset": "pyre"},
-        {"seed": -1},
-        {"seed": 2**32},
-        {"max_digits": 10},
-        {"max_digits": -1},
-        {"min_digits": -1},
-        {"min_digits": 3},
-        {"min_digits": 10, "max_digits": 10},
-        {"scale_mean": 0.0},
-        {"scale_mean": -1.3},
-        {"scale_mean": float("nan")},
-        {"scale_mean": float("inf")},
-        {"scale_sd": -0.1},
-        {"scale_sd": float("nan")},
-        {"scale_sd": 0.25},
-        {"scale_mean": 0.5},
-        {"canvas": 1},
-        {"canvas": 10**6},
-        {"train": -1},
-        {"test": -5},
-        {"train": 0, "test": 0},
-        {"train": 10**8},
-    ],
-)
-def test_a_spec_that_cannot_be_meant_is_refused(wrong: dict) -> None:
-    """Before any work, as a usage error."""
-    with pytest.raises(ConfigError) as caught:
-        SceneSpec(**wrong)
-    assert caught.value.exit_code == 2
 
 
 MNIST = Path("data/mnist")
