@@ -1,5 +1,9 @@
 """Multi-MNIST scenes: where digits come from, how scenes are composed, and the file that holds them."""
 
+import os
+
+os.environ["HDF5_PLUGIN_PRELOAD"] = "::"  # keeps foreign filter plugins out; HDF5 reads it once, when h5py is imported
+
 from airctl.scenes.compose import compose_scenes
 from airctl.scenes.fetch import fetch_mnist, fetch_mnist_5k
 from airctl.scenes.generate import generate_data

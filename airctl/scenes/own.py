@@ -16,10 +16,10 @@ from PIL import Image
 
 from airctl.errors import ConfigError, InputFileError
 from airctl.files import is_regular
+from airctl.scenes.hdf5 import read_dataset
 from airctl.scenes.idx import MAX_BYTES
 from airctl.scenes.npy import npy_array, npz_array
 from airctl.scenes.pictures import MAX_PIXELS, SUFFIXES, read_picture
-from airctl.scenes.store import read_dataset
 
 STACKS = {".npy", ".npz", ".h5", ".hdf5"}
 INVERT = ("auto", "yes", "no")

@@ -1,44 +1,38 @@
-"""Scenes in one HDF5 file (schema: data/README.md), written whole or not at all, read as from a stranger.
-
-An HDF5 file can name other files (external storage, external links, virtual datasets) and can declare terabytes in a
-kilobyte. So each link must be a hard link, each dataset chunked, local and of a known kind, and its declared size must
-be one that the file can hold, before a single value is read.
-"""
+"""Scenes in one HDF5 file (schema: data/README.md), written whole or not at all, read as from a stranger."""
 
 from __future__ import annotations
 
 import io
-import math
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
-
-os.environ["HDF5_PLUGIN_PRELOAD"] = "::"  # keeps foreign filter plugins out; HDF5 reads it once, when it is loaded
 
 import h5py
 import numpy as np
 
 from airctl._version import __version__
-from airctl.errors import AirctlError, ConfigError, InputFileError
-from airctl.files import is_regular, write_bytes
+from airctl.errors import ConfigError, InputFileError
+from airctl.files import write_bytes
 from airctl.scenes.glyphs import Glyphs, sha256_of_arrays
-from airctl.scenes.idx import MAX_DEFLATE_RATIO
+from airctl.scenes.hdf5 import (
+    MAX_ATTRIBUTE_BYTES,
+    RefusedError,
+    check_chunks,
+    child,
+    opened,
+    own_dataset,
+    read_attribute,
+)
 from airctl.scenes.spec import MAX_CANVAS, MAX_IMAGE_BYTES, NO_LABEL, SceneSpec, SceneSplit
 
 SCHEMA = 1
 SPLITS = ("train", "test")
+EXPECTED = "scenes made by airctl generate-data"  # told of a file that is something else
 
 Attribute = int | float | str
 
 # A fixed file format version: the same bytes from later HDF5 libraries too, and checksums over all metadata.
 _LIBVER = ("v110", "v110")
 _CHUNK_BYTES = 2**20
-_MAX_CHUNK_BYTES = 2**26
-_MAX_ATTRIBUTE_BYTES = 2**12
-_FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
 _DTYPES = {
     "images": np.uint8,
     "counts": np.uint8,
@@ -108,7 +102,7 @@ def _attributes(spec: SceneSpec, glyphs: Glyphs) -> dict[str, Attribute]:
 def _write_attribute(group: h5py.Group, name: str, value: Attribute) -> None:
     """Strings are of fixed length: those of variable length would lie in a part of the file without checksums."""
     if isinstance(value, str):
-        raw = value.encode("utf-8", "replace")[: _MAX_ATTRIBUTE_BYTES // 2]
+        raw = value.encode("utf-8", "replace")[: MAX_ATTRIBUTE_BYTES // 2]
         group.attrs.create(name, raw, dtype=h5py.string_dtype("utf-8", len(raw)))
     else:
         group.attrs.create(name, value, dtype=np.float64 if isinstance(value, float) else np.int64)
@@ -143,127 +137,48 @@ def read_split(path: Path, split: str) -> SceneSplit:
     """The scenes of ``train`` or ``test``, after every check; any failure is an ``InputFileError`` naming the file."""
     if split not in SPLITS:
         raise ConfigError(f"no split {split!r}: expected one of {', '.join(SPLITS)}")
-    with _opened(path) as file:
+    with opened(path, EXPECTED) as file:
         attributes = _read_attributes(file)
         if attributes[split] == 0:
             raise InputFileError(f"{path}: was made without {split} scenes, expected some")
-        group = _child(file, split, h5py.Group)
-        sha256 = _read_attribute(group, "sha256", str)
+        group = child(file, split, h5py.Group)
+        sha256 = read_attribute(group, "sha256", str)
         datasets = {field.name: _dataset(group, field.name) for field in fields(SceneSplit)}
         _check_shapes(datasets, attributes, split, path.stat().st_size)
         scenes = SceneSplit(**{name: dataset[...] for name, dataset in datasets.items()})
         _check_values(scenes, int(attributes.get("min_digits", 0)), int(attributes["max_digits"]))
         if _sha256(scenes) != sha256:
-            raise _RefusedError(f"the {split} scenes differ from their sha256")
+            raise RefusedError(f"the {split} scenes differ from their sha256")
         return scenes
 
 
 def read_attributes(path: Path) -> dict[str, Attribute]:
     """What the file says of its making: generator, preset, seed, every parameter, the digits' source and sha256."""
-    with _opened(path) as file:
+    with opened(path, EXPECTED) as file:
         return _read_attributes(file)
-
-
-def read_dataset(path: Path, names: list[str], most: int) -> np.ndarray:
-    """The first of the datasets ``names`` that someone's own HDF5 file holds: at most ``most`` bytes of numbers."""
-    with _opened(path, "an HDF5 file with a dataset of pictures") as file:
-        name = next((name for name in names if name.split("/")[0] in file.id), None)
-        if name is None:
-            raise _RefusedError(f"holds no dataset {' or '.join(names)} (say which dataset to read)")
-        group, (*groups, last) = file, name.split("/")
-        for part in groups:
-            group = _child(group, part, h5py.Group)
-        dataset = _own_dataset(group, last, (h5py.h5d.CHUNKED, h5py.h5d.CONTIGUOUS))
-        if dataset.dtype.kind not in "uifb" or dataset.shape is None:
-            raise _RefusedError(f"{name} is {dataset.dtype} and no array of numbers")
-        on_disk = path.stat().st_size
-        if dataset.chunks is not None:
-            _check_chunks(dataset, name, most, on_disk)
-        elif not dataset.nbytes == dataset.id.get_storage_size() <= min(most, on_disk):
-            raise _RefusedError(f"{name} declares {dataset.nbytes} bytes, which it does not hold")
-        values: np.ndarray = dataset[...]
-        return values
-
-
-class _RefusedError(Exception):
-    """What is wrong with the open file; becomes an ``InputFileError`` with its path."""
-
-
-@contextmanager
-def _opened(path: Path, expected: str = "scenes made by airctl generate-data") -> Iterator[h5py.File]:
-    if not is_regular(path):
-        raise InputFileError(f"{path}: no such file, expected {expected}")
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except AirctlError:
-        raise
-    except _RefusedError as error:
-        raise InputFileError(f"{path}: {error}: expected {expected}") from error
-    # h5py meets a damaged file with exceptions of every kind, and none of them is the user's to interpret.
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputFileError(f"{path}: truncated, damaged or no HDF5 file ({reason})") from error
-
-
-def _child(group: h5py.Group, name: str, kind: type) -> Any:
-    """The group or dataset behind a hard link; a soft or external link is refused without being followed."""
-    if name not in group.id:
-        raise _RefusedError(f"has no {group.name.rstrip('/')}/{name}")
-    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-        raise _RefusedError(f"{name} is a link to somewhere else")
-    child = group[name]
-    if not isinstance(child, kind):
-        raise _RefusedError(f"{name} is no {kind.__name__.lower()}")
-    return child
 
 
 def _read_attributes(file: h5py.File) -> dict[str, Attribute]:
     kinds = _ATTRIBUTES | {name: kind for name, kind in _OPTIONAL.items() if name in file.attrs}
-    attributes = {name: _read_attribute(file, name, kind) for name, kind in kinds.items()}
+    attributes = {name: read_attribute(file, name, kind) for name, kind in kinds.items()}
     if attributes["schema"] != SCHEMA:
-        raise _RefusedError(f"has schema {attributes['schema']} where this airctl reads {SCHEMA}")
+        raise RefusedError(f"has schema {attributes['schema']} where this airctl reads {SCHEMA}")
     if not 0 <= attributes["max_digits"] <= 9 or not 2 <= attributes["canvas"] <= MAX_CANVAS:
-        raise _RefusedError(f"says max_digits {attributes['max_digits']}, canvas {attributes['canvas']}")
+        raise RefusedError(f"says max_digits {attributes['max_digits']}, canvas {attributes['canvas']}")
     if not 0 <= attributes.get("min_digits", 0) <= attributes["max_digits"]:
-        raise _RefusedError(f"says min_digits {attributes['min_digits']}, max_digits {attributes['max_digits']}")
+        raise RefusedError(f"says min_digits {attributes['min_digits']}, max_digits {attributes['max_digits']}")
     if not 0 < attributes.get("object_size", 1.0) <= attributes["canvas"]:
-        raise _RefusedError(f"says object_size {attributes['object_size']} on a canvas of {attributes['canvas']}")
+        raise RefusedError(f"says object_size {attributes['object_size']} on a canvas of {attributes['canvas']}")
     if min(attributes["train"], attributes["test"]) < 0 or attributes["train"] + attributes["test"] == 0:
-        raise _RefusedError(f"says {attributes['train']} train and {attributes['test']} test scenes")
+        raise RefusedError(f"says {attributes['train']} train and {attributes['test']} test scenes")
     return attributes
-
-
-def _read_attribute(group: h5py.Group, name: str, kind: type) -> Any:
-    """One scalar attribute of a known kind and a bounded size."""
-    if name not in group.attrs:
-        raise _RefusedError(f"has no attribute {name}")
-    stored = group.attrs.get_id(name)
-    expected = {"i": int, "u": int, "f": float, "S": str}.get(stored.dtype.kind)
-    if stored.shape != () or expected is not kind or stored.dtype.itemsize > _MAX_ATTRIBUTE_BYTES:
-        raise _RefusedError(f"attribute {name} is no plain {kind.__name__}")
-    value = group.attrs[name]
-    return value.decode("utf-8") if isinstance(value, bytes) else kind(value)
-
-
-def _own_dataset(group: h5py.Group, name: str, layouts: tuple[int, ...]) -> h5py.Dataset:
-    """A dataset that lies in this file, in one of these layouts, with filters of the short list; nothing is read."""
-    dataset = _child(group, name, h5py.Dataset)
-    plist = dataset.id.get_create_plist()
-    # The layout is asked first: asking a virtual dataset anything else may open its sources.
-    if plist.get_layout() not in layouts or dataset.is_virtual or dataset.external is not None:
-        raise _RefusedError(f"{name} is not stored in chunks of its own file")
-    filters = {plist.get_filter(i)[0] for i in range(plist.get_nfilters())}
-    if not filters <= _FILTERS:
-        raise _RefusedError(f"{name} uses the filters {sorted(filters)} beyond gzip, shuffle and fletcher32")
-    return dataset
 
 
 def _dataset(group: h5py.Group, name: str) -> h5py.Dataset:
     """A dataset in ordinary chunks, of the dtype of the schema; nothing is read."""
-    dataset = _own_dataset(group, name, (h5py.h5d.CHUNKED,))
+    dataset = own_dataset(group, name, (h5py.h5d.CHUNKED,))
     if dataset.dtype != np.dtype(_DTYPES[name]):
-        raise _RefusedError(f"{name} is {dataset.dtype} where {np.dtype(_DTYPES[name])} belongs")
+        raise RefusedError(f"{name} is {dataset.dtype} where {np.dtype(_DTYPES[name])} belongs")
     return dataset
 
 
@@ -283,36 +198,16 @@ def _check_shapes(
     }
     for name, dataset in datasets.items():
         if dataset.shape != shapes[name]:
-            raise _RefusedError(f"{split}/{name} is {dataset.shape} where its attributes say {shapes[name]}")
-        _check_chunks(dataset, f"{split}/{name}", MAX_IMAGE_BYTES, on_disk)
-
-
-def _check_chunks(dataset: h5py.Dataset, name: str, most: int, on_disk: int) -> None:
-    size = math.prod(dataset.shape) * dataset.dtype.itemsize
-    chunk = math.prod(dataset.chunks) * dataset.dtype.itemsize
-    if size > min(most, on_disk * MAX_DEFLATE_RATIO) or chunk > _MAX_CHUNK_BYTES:
-        raise _RefusedError(f"{name} declares {size} bytes in chunks of {chunk}, which it cannot hold")
-    if size > _half_of_the_memory():
-        raise _RefusedError(f"{name} is {size} bytes large, more than half of this machine's memory")
-    chunks = math.prod(-(-length // step) for length, step in zip(dataset.shape, dataset.chunks, strict=True))
-    if dataset.id.get_num_chunks() != chunks or dataset.id.get_storage_size() > on_disk:
-        raise _RefusedError(f"{name} does not hold the {chunks} chunks that it declares")
-
-
-def _half_of_the_memory() -> float:
-    """A file of sixteen megabytes can hold sixteen gigabytes of zeros."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2
-    except (AttributeError, ValueError, OSError):  # no such question on this system
-        return math.inf
+            raise RefusedError(f"{split}/{name} is {dataset.shape} where its attributes say {shapes[name]}")
+        check_chunks(dataset, f"{split}/{name}", MAX_IMAGE_BYTES, on_disk)
 
 
 def _check_values(scenes: SceneSplit, min_digits: int, max_digits: int) -> None:
     """Counts, labels, boxes, scales and digits agree with one another."""
     if scenes.counts.max() > max_digits:
-        raise _RefusedError(f"has a count of {scenes.counts.max()} where at most {max_digits} digits were asked for")
+        raise RefusedError(f"has a count of {scenes.counts.max()} where at most {max_digits} digits were asked for")
     if scenes.counts.min() < min_digits:
-        raise _RefusedError(f"has a count of {scenes.counts.min()} where at least {min_digits} digits were asked for")
+        raise RefusedError(f"has a count of {scenes.counts.min()} where at least {min_digits} digits were asked for")
     there = np.arange(scenes.labels.shape[1]) < scenes.counts[:, None]
     x0, y0, x1, y1 = np.moveaxis(scenes.boxes, -1, 0)
     canvas = scenes.images.shape[1]
@@ -325,4 +220,4 @@ def _check_values(scenes: SceneSplit, min_digits: int, max_digits: int) -> None:
     }
     wrong = [name for name, good in padded.items() if not good]
     if wrong:
-        raise _RefusedError(f"{' and '.join(wrong)} contradict the counts")
+        raise RefusedError(f"{' and '.join(wrong)} contradict the counts")
