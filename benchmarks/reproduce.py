@@ -28,7 +28,7 @@ import torch
 from airctl.commands.loaded import load, scenes_of
 from airctl.evaluation.calibration import Calibration, calibration
 from airctl.files import write_text
-from airctl.inference import Reading, passes
+from airctl.inference import Answer, passes
 from airctl.results.sweep import steps_to
 from airctl.training import RunFolder
 from benchmarks import results_page
@@ -199,7 +199,7 @@ def calibrated(run: Path, split: str, data: Path | None) -> Calibration:
     chunks = passes(
         loaded.model, shown.images[first:], log_p, lambda batch: loaded.model.mean_noise(batch, len(log_p) - 1)
     )
-    posteriors = [Reading.of(loaded.model, objects, terms).log_count.exp() for objects, terms in chunks]
+    posteriors = [Answer.of(loaded.model, objects, terms).log_count.exp() for objects, terms in chunks]
     return calibration(torch.cat(posteriors).cpu().numpy(), shown.split.counts[first:].astype(np.int64))
 
 

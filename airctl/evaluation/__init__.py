@@ -1,7 +1,7 @@
 """What was found against what is true: counts, boxes, failures, collapse. No paths, no files."""
 
+from airctl.evaluation.boxes import evaluate_boxes
 from airctl.evaluation.counts import evaluate_counts
-from airctl.evaluation.detection import evaluate_boxes
 from airctl.evaluation.failures import RIGHT, outcomes, shares
 from airctl.results.outcomes import OUTCOMES
 

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from airctl.evaluation.detection import unpadded
+from airctl.evaluation.boxes import unpadded
 from airctl.evaluation.failures import RIGHT
 from airctl.evaluation.samples import SPAN, first_pass, sample_prior, traverse_what
-from airctl.inference import Detections, Reading
+from airctl.inference import Answer, Detections
 from airctl.model import AIR
 from airctl.results.records import choose, in_turn, png_text, scene_record
 from airctl.scenes import SceneSplit
@@ -47,9 +47,9 @@ def record_of(image: np.ndarray, found: Detections, index: int, true_count: int,
 
 def _drawn(model: AIR, split: SceneSplit, log_p: Tensor, generator: torch.Generator) -> dict[str, Any]:
     objects, terms = first_pass(model, torch.from_numpy(split.images).to(generator.device), log_p)
-    reading = Reading.of(model, objects, terms)
-    counts, edges = reading.counts.tolist(), objects.boxes.cpu().numpy()
-    taken = [order[:n].tolist() for order, n in zip(reading.order, counts, strict=True)]  # objects of each scene
+    answer = Answer.of(model, objects, terms)
+    counts, edges = answer.counts.tolist(), objects.boxes.cpu().numpy()
+    taken = [order[:n].tolist() for order, n in zip(answer.order, counts, strict=True)]  # objects of each scene
     glimpses = [
         {
             "image": png_text(split.images[i]),

@@ -1,17 +1,17 @@
 """From a trained model and pictures to objects. It knows nothing of truth, of runs or of files."""
 
+from airctl.inference.answer import Answer
 from airctl.inference.detections import Detections, detections, find
 from airctl.inference.passes import CHUNK, passes
 from airctl.inference.pictures import Box, Found, find_in_pictures
-from airctl.inference.reading import Reading
 from airctl.inference.whole import WholePicture, find_in_whole
 
 __all__ = [
     "CHUNK",
+    "Answer",
     "Box",
     "Detections",
     "Found",
-    "Reading",
     "WholePicture",
     "detections",
     "find",

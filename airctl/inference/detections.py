@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from airctl.inference.answer import Answer
 from airctl.inference.passes import passes
-from airctl.inference.reading import Reading
 from airctl.model import AIR, Objects
 from airctl.objectives import Terms
 
@@ -27,20 +27,20 @@ class Detections:
     counts: np.ndarray  # [S] the most probable count
     boxes: np.ndarray  # [S, M, 4] of the ink that is drawn for each object, pixels
     glimpses: np.ndarray  # [S, M, 4] edges of each object's glimpse, pixels; they may leave the canvas
-    present: np.ndarray  # [S, M] probability of each object
+    present: np.ndarray  # [S, M] p(n >= i | x) of the i-th object: that there are so many
     drawn: np.ndarray  # uint8 [S, H, W] the reconstruction with that count
 
 
 def detections(model: AIR, objects: Objects, terms: Terms) -> Detections:
     """What one pass finds."""
-    reading = Reading.of(model, objects, terms)
-    order = reading.order[..., None].expand(-1, -1, 4)
+    answer = Answer.of(model, objects, terms)
+    order = answer.order[..., None].expand(-1, -1, 4)
     return Detections(
-        counts=reading.counts.cpu().numpy(),
+        counts=answer.counts.cpu().numpy(),
         boxes=objects.layers.ink_boxes(INK).gather(1, order).cpu().numpy(),
         glimpses=objects.boxes.gather(1, order).cpu().numpy(),
-        present=reading.present.cpu().numpy(),
-        drawn=(reading.drawn.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy(),
+        present=answer.present.cpu().numpy(),
+        drawn=(answer.drawn.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy(),
     )
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from airctl.inference.answer import Answer
 from airctl.inference.detections import INK
 from airctl.inference.passes import passes
-from airctl.inference.reading import Reading
 from airctl.model import AIR
 from airctl.scenes import Fitted, Fitting, Picture, fit
 
@@ -57,12 +57,12 @@ def find_in_pictures(model: AIR, pictures: Sequence[Picture], fitting: Fitting, 
     fitted = [fit(picture, side, fitting) for picture in pictures]
     canvases = torch.from_numpy(np.stack([f.canvas for f in fitted])).to(model.device)
     objects, terms = next(passes(model, canvases, log_p, lambda batch: model.mean_noise(batch, len(log_p) - 1)))
-    reading = Reading.of(model, objects, terms)
+    answer = Answer.of(model, objects, terms)
     ink, glimpses = objects.layers.ink_boxes(INK).double(), objects.boxes.double()
     tight = torch.where((ink[..., 2:] > ink[..., :2]).all(-1, keepdim=True), ink, glimpses)
-    edges = tight.gather(1, reading.order[..., None].expand(-1, -1, 4)).cpu().numpy()
-    counts, drawn = reading.counts.tolist(), reading.drawn.cpu().numpy()
-    present, q = reading.present.tolist(), reading.log_count.exp().tolist()
+    edges = tight.gather(1, answer.order[..., None].expand(-1, -1, 4)).cpu().numpy()
+    counts, drawn = answer.counts.tolist(), answer.drawn.cpu().numpy()
+    present, q = answer.present.tolist(), answer.log_count.exp().tolist()
     for i, (picture, place) in enumerate(zip(pictures, fitted, strict=True)):
         count = counts[i]
         yield Found(

@@ -19,7 +19,7 @@ from airctl.files import is_regular
 from airctl.scenes.hdf5 import read_dataset
 from airctl.scenes.idx import MAX_BYTES
 from airctl.scenes.npy import npy_array, npz_array
-from airctl.scenes.pictures import MAX_PIXELS, SUFFIXES, read_picture
+from airctl.scenes.picture_files import MAX_PIXELS, SUFFIXES, read_picture
 
 STACKS = {".npy", ".npz", ".h5", ".hdf5"}
 INVERT = ("auto", "yes", "no")

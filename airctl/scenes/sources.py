@@ -15,7 +15,7 @@ from airctl.errors import InputFileError
 from airctl.scenes.fetch import find_idx
 from airctl.scenes.idx import MAX_BYTES, read_idx
 from airctl.scenes.npy import npz_arrays
-from airctl.scenes.pictures import SUFFIXES, open_picture
+from airctl.scenes.picture_files import SUFFIXES, open_picture
 
 FITTED_SIDE = 28
 MAX_PICTURE_PIXELS = 2**24

@@ -15,8 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from airctl.config import override, preset
 from airctl.errors import ConfigError
 from airctl.inference import tiles, whole
+from airctl.inference.answer import Answer
 from airctl.inference.overlaps import overlapping, products
-from airctl.inference.reading import Reading
 from airctl.inference.tiles import Candidates, candidates
 from airctl.inference.whole import WholePicture, find_in_whole
 from airctl.model import AIR
@@ -84,16 +84,16 @@ def test_a_small_picture_is_read_as_a_scene_is(model: AIR, shape: tuple[int, int
     noise = model.mean_noise(1, 9)
     with torch.no_grad():
         objects = model(picture[None], noise)
-        reading = Reading.of(model, objects, terms_of(objects, model.count(9), model.likelihood))
+        answer = Answer.of(model, objects, terms_of(objects, model.count(9), model.likelihood))
     found = find_in_whole(model, picture)
-    kept = reading.log_count[0, found.sets.first :][: len(found.sets.log_count)]
+    kept = answer.log_count[0, found.sets.first :][: len(found.sets.log_count)]
     np.testing.assert_allclose(found.sets.log_count, kept.numpy(), atol=1e-8)
-    assert found.count == int(reading.counts[0]) > 0
-    taken = reading.order[0, : found.count].numpy()
+    assert found.count == int(answer.counts[0]) > 0
+    taken = answer.order[0, : found.count].numpy()
     np.testing.assert_array_equal(np.sort(taken), np.flatnonzero(found.sets.members))
-    np.testing.assert_allclose(np.sort(found.present)[::-1], reading.each[0, : found.count].numpy(), atol=1e-8)
-    np.testing.assert_allclose(found.drawn, reading.drawn[0].numpy(), atol=1e-6)
-    missed = (picture - reading.drawn[0]).square().sum() / picture.square().sum()
+    np.testing.assert_allclose(np.sort(found.present)[::-1], answer.each[0, : found.count].numpy(), atol=1e-8)
+    np.testing.assert_allclose(found.drawn, answer.drawn[0].numpy(), atol=1e-6)
+    missed = (picture - answer.drawn[0]).square().sum() / picture.square().sum()
     assert found.fit == pytest.approx(1 - float(missed))
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from airctl.errors import ConfigError, InputFileError
 from airctl.scenes import Fitting, Picture, fit, read_scenes
-from airctl.scenes.pictures import MAX_PIXELS
+from airctl.scenes.picture_files import MAX_PIXELS
 
 
 def scene(side: int = 50, seed: int = 0) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from airctl.evaluation.detection import average_precision, iou, match
+from airctl.evaluation.boxes import average_precision, iou, match
 from airctl.model.layers import ink_boxes
 
 

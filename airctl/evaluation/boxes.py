@@ -57,7 +57,9 @@ def unpadded(true_boxes: np.ndarray) -> np.ndarray:
 def evaluate_boxes(found: Detections, true_boxes: np.ndarray) -> DetectionReport:
     """Compare the boxes that were found with ``true_boxes`` [S, M, 4], padded with -1.
 
-    As many boxes a scene as its most probable count; a box's score is q(z_pres = 1) of its step.
+    As many boxes a scene as its most probable count. The score of the i-th is ``found.present``, p(n >= i | x): the
+    probability that a scene has so many objects, which falls in the order of the answer, and not that of this object
+    (``Answer.each``). With the recurrent network, whose i-th step is there if there are i objects, they are the same.
     """
     ious: list[float] = []
     scores: list[float] = []

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from airctl.config import Config, override, preset
-from airctl.inference import Reading
+from airctl.inference import Answer
 from airctl.model import AIR, Objects
 from airctl.objectives import Terms, terms_of
 
 
-def read(config: Config) -> tuple[AIR, Objects, Terms, Reading]:
+def read(config: Config) -> tuple[AIR, Objects, Terms, Answer]:
     torch.manual_seed(0)
     model = AIR(config).double()
     side = config.model.canvas
@@ -21,55 +21,55 @@ def read(config: Config) -> tuple[AIR, Objects, Terms, Reading]:
     with torch.no_grad():
         objects = model(canvas, model.mean_noise(3))
         terms = terms_of(objects, model.count(objects.logits.shape[1]), model.likelihood)
-        return model, objects, terms, Reading.of(model, objects, terms)
+        return model, objects, terms, Answer.of(model, objects, terms)
 
 
 @pytest.fixture(params=["recurrent", "fast"])
-def answer(request: pytest.FixtureRequest, tiny_config: Callable[..., Config]) -> tuple[AIR, Objects, Terms, Reading]:
+def seen(request: pytest.FixtureRequest, tiny_config: Callable[..., Config]) -> tuple[AIR, Objects, Terms, Answer]:
     if request.param == "recurrent":
         return read(tiny_config("likelihood.sd=3.0"))
     small = ["model.canvas=16", "model.object_size=8", "model.glimpse=5", "model.what=3", "model.glimpse_hidden=6"]
     return read(override(preset("fast"), [*small, "model.num_steps=3", "network.dense=1", "likelihood.sd=3.0"]))
 
 
-def test_the_count_is_the_most_probable_and_its_objects_those_of_the_best_codeword(answer) -> None:
+def test_the_count_is_the_most_probable_and_its_objects_those_of_the_best_codeword(seen) -> None:
     """p(n | x) sums the codewords of n objects; of those with the best n the most probable one is drawn."""
-    model, objects, terms, reading = answer
+    model, objects, terms, answer = seen
     posterior, members = model.network.read(terms.log_q, terms.log_w).exp(), objects.code.members
     for b in range(3):
         size = members.shape[1]
         p = [float(posterior[b][members.sum(1) == n].sum()) for n in range(size + 1)]
-        assert reading.log_count[b].exp().tolist() == pytest.approx(p)
+        assert answer.log_count[b].exp().tolist() == pytest.approx(p)
         count = p.index(max(p))
-        assert reading.counts[b] == count
+        assert answer.counts[b] == count
         best = max((k for k in range(len(members)) if members[k].sum() == count), key=lambda k: float(posterior[b, k]))
-        chosen = sorted(reading.order[b, :count].tolist())
+        chosen = sorted(answer.order[b, :count].tolist())
         assert chosen == members[best].nonzero()[:, 0].tolist()
-        torch.testing.assert_close(reading.drawn[b], objects.canvases[b, best])
+        torch.testing.assert_close(answer.drawn[b], objects.canvases[b, best])
         at_least = [sum(p[n:]) for n in range(1, size + 1)]
-        assert reading.present[b].tolist() == pytest.approx(at_least)
+        assert answer.present[b].tolist() == pytest.approx(at_least)
 
 
-def test_each_object_is_named_once(answer) -> None:
+def test_each_object_is_named_once(seen) -> None:
     """The order is a permutation; with the recurrent network it is that of its steps."""
-    model, objects, _, reading = answer
-    assert torch.equal(reading.order.sort(1).values, torch.arange(objects.logits.shape[1]).expand(3, -1))
+    model, objects, _, answer = seen
+    assert torch.equal(answer.order.sort(1).values, torch.arange(objects.logits.shape[1]).expand(3, -1))
     if model.config.network.kind == "recurrent":
-        assert torch.equal(reading.order, torch.arange(3).expand(3, -1))
+        assert torch.equal(answer.order, torch.arange(3).expand(3, -1))
 
 
-def test_each_object_has_the_probability_of_all_sets_that_have_it(answer) -> None:
+def test_each_object_has_the_probability_of_all_sets_that_have_it(seen) -> None:
     """In the order of naming; it is another number than that of a first, a second, a third object."""
-    model, objects, terms, reading = answer
+    model, objects, terms, answer = seen
     posterior, members = model.network.read(terms.log_q, terms.log_w).exp(), objects.code.members
     for b in range(3):
-        for place, i in enumerate(reading.order[b].tolist()):
+        for place, i in enumerate(answer.order[b].tolist()):
             by_hand = sum(float(posterior[b, k]) for k in range(len(members)) if members[k, i])
-            assert reading.each[b, place].item() == pytest.approx(by_hand)
+            assert answer.each[b, place].item() == pytest.approx(by_hand)
     if model.config.network.kind == "proposals":
-        assert not torch.allclose(reading.each, reading.present)
+        assert not torch.allclose(answer.each, answer.present)
     else:
-        torch.testing.assert_close(reading.each, reading.present)  # the i-th step is there if there are i objects
+        torch.testing.assert_close(answer.each, answer.present)  # the i-th step is there if there are i objects
 
 
 def test_the_proposals_answer_is_the_posterior_tempered_times_what_the_map_expects() -> None:

@@ -12,7 +12,7 @@ from airctl.objectives import Terms
 
 
 @dataclass(frozen=True)
-class Reading:
+class Answer:
     """What a model says of B scenes with M proposed objects each."""
 
     log_count: Tensor  # [B, M + 1] log p(n | x)
@@ -23,7 +23,7 @@ class Reading:
     drawn: Tensor  # [B, H, W] the canvas of that codeword
 
     @classmethod
-    def of(cls, model: AIR, objects: Objects, terms: Terms) -> Reading:
+    def of(cls, model: AIR, objects: Objects, terms: Terms) -> Answer:
         """Read ``objects`` as the model's network says (``read`` of it)."""
         code = objects.code
         log_posterior = model.network.read(terms.log_q, terms.log_w)  # [B, K]
