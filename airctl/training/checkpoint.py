@@ -12,23 +12,28 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 from safetensors.torch import save as tensors_as_bytes
-from torch import Tensor, nn
+from torch import nn
 
 from airctl.errors import ConfigError, InputFileError
 from airctl.files import is_regular, make_folder, put, read_small, sha256_of, storage_errors, sync, write_text
+from airctl.training.tensors import (
+    Optimizers,
+    load_optimizers,
+    module_tensors,
+    optimizer_tensors,
+    read_some,
+    read_tensors,
+)
 
 TENSORS = ("model.safetensors", "optimizer.safetensors")
 FILES = (*TENSORS, "state.json")
-Optimizers = Sequence[torch.optim.Optimizer]
-_SMALL = 1 << 20  # no JSON of a checkpoint is larger, nor what a safetensors file holds beside its numbers
+_MOST_JSON = 1 << 20  # bytes
 
 
 def save(folder: Path, step: int, modules: nn.Module, optimizers: Optimizers, state: Mapping[str, Any]) -> Path:
@@ -40,8 +45,8 @@ def save(folder: Path, step: int, modules: nn.Module, optimizers: Optimizers, st
     final = path_of(folder, step)
     part = _part(final)
     contents = {
-        TENSORS[0]: tensors_as_bytes(_tensors(modules)),
-        TENSORS[1]: tensors_as_bytes(_optimizer_tensors(modules, optimizers)),
+        TENSORS[0]: tensors_as_bytes(module_tensors(modules)),
+        TENSORS[1]: tensors_as_bytes(optimizer_tensors(modules, optimizers)),
         "state.json": _dumps({"step": step, **state}).encode(),
     }
     files = {name: {"bytes": len(b), "sha256": hashlib.sha256(b).hexdigest()} for name, b in contents.items()}
@@ -69,10 +74,10 @@ def load(checkpoint: Path, modules: nn.Module, optimizers: Optimizers = ()) -> d
     """
     verify(checkpoint)
     state = _read_state(checkpoint)
-    wanted = _tensors(modules)
-    weights = _read_tensors(checkpoint / TENSORS[0], sum(t.nbytes for t in wanted.values()), lambda stored: wanted)
+    wanted = module_tensors(modules)
+    weights = read_tensors(checkpoint / TENSORS[0], sum(t.nbytes for t in wanted.values()), lambda stored: wanted)
     if optimizers:
-        _load_optimizers(modules, optimizers, checkpoint / TENSORS[1], fresh=state["step"] == 0)
+        load_optimizers(modules, optimizers, checkpoint / TENSORS[1], fresh=state["step"] == 0)
     with torch.no_grad():
         for name, tensor in modules.state_dict().items():
             tensor.copy_(weights[name])
@@ -82,8 +87,8 @@ def load(checkpoint: Path, modules: nn.Module, optimizers: Optimizers = ()) -> d
 def load_model(checkpoint: Path, model: nn.Module) -> dict[str, Any]:
     """``load`` of the model alone: what an estimator has learnt is left where it is, whatever estimator that was."""
     verify(checkpoint)
-    state, expected = _read_state(checkpoint), _tensors(model)
-    weights = _read_some(checkpoint / TENSORS[0], {f"model.{name}": tensor for name, tensor in expected.items()})
+    state, expected = _read_state(checkpoint), module_tensors(model)
+    weights = read_some(checkpoint / TENSORS[0], {f"model.{name}": tensor for name, tensor in expected.items()})
     with torch.no_grad():
         for name, tensor in model.state_dict().items():  # not ``expected``, which copies what is not contiguous
             tensor.copy_(weights[f"model.{name}"])
@@ -219,85 +224,6 @@ def _free_name(path: Path) -> Path:
     return free
 
 
-def _tensors(modules: nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.detach().contiguous() for name, tensor in modules.state_dict().items()}
-
-
-def _optimizer_tensors(modules: nn.Module, optimizers: Optimizers) -> dict[str, Tensor]:
-    names: dict[Tensor, str] = {parameter: name for name, parameter in modules.named_parameters()}
-    return {
-        f"{names[parameter]}:{key}": value.detach().contiguous()
-        for optimizer in optimizers
-        for parameter, entries in optimizer.state.items()
-        for key, value in entries.items()
-    }
-
-
-def _load_optimizers(modules: nn.Module, optimizers: Optimizers, path: Path, fresh: bool) -> None:
-    """The state of the parameters that have had a gradient: Adam's moments and step count, Muon's momentum."""
-    parameters = dict(modules.named_parameters())
-    owner = {p: optimizer for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
-
-    def entries(name: str) -> dict[str, Tensor]:
-        parameter = parameters[name]
-        if isinstance(owner[parameter], torch.optim.Muon):
-            return {f"{name}:momentum_buffer": parameter}
-        moments = {f"{name}:{key}": parameter for key in ("exp_avg", "exp_avg_sq")}
-        return {f"{name}:step": torch.zeros((), dtype=torch.float32)} | moments
-
-    def expected(stored: Collection[str]) -> dict[str, Tensor]:
-        taught = [] if fresh else [name for name in parameters if set(entries(name)) & set(stored)]
-        if not fresh and not taught:
-            raise InputFileError(f"{path} holds no optimiser state, which every step leaves: the checkpoint is damaged")
-        return {key: like for name in taught for key, like in entries(name).items()}
-
-    tensors = _read_tensors(path, 2 * sum(p.nbytes for p in parameters.values()), expected)
-    for optimizer in optimizers:
-        optimizer.state.clear()
-    for name, tensor in tensors.items():
-        parameter_name, _, key = name.rpartition(":")
-        parameter = parameters[parameter_name]
-        like = parameter if key != "step" else tensor  # in the memory format that the parameter has
-        owner[parameter].state[parameter][key] = torch.empty_like(like, device=parameter.device).copy_(tensor)
-
-
-def _read_tensors(
-    path: Path, most: int, expected: Callable[[Collection[str]], Mapping[str, Tensor]]
-) -> dict[str, Tensor]:
-    """The tensors of a file of no more than ``most`` bytes of numbers, if they are those ``expected`` of its names."""
-    if path.stat().st_size > _SMALL + most:
-        raise InputFileError(f"{path} does not fit the run's config: it is larger than its tensors")
-    try:
-        tensors = {_current_name(name): tensor for name, tensor in load_file(path).items()}
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
-        raise InputFileError(f"{path} cannot be read as safetensors: {error}") from error
-    found = {name: (tensor.dtype, tensor.shape) for name, tensor in tensors.items()}
-    wanted = {name: (tensor.dtype, tensor.shape) for name, tensor in expected(tensors.keys()).items()}
-    if found != wanted:
-        wrong = sorted(n for n in found.keys() | wanted.keys() if found.get(n) != wanted.get(n))
-        raise InputFileError(f"{path} does not fit the run's config: {wrong[0]!r} is missing or of another shape")
-    return tensors
-
-
-# What the parameters of older versions are called now, by the beginning of their names.
-_RENAMED = {
-    "model.embedding.": "model.network.embedding.",
-    "model.cell.": "model.network.cell.",
-    "model.predict.": "model.network.predict.",
-    "model.where_head.": "model.network.where.head.",
-    "model.present_head.": "model.network.present.",
-    "model.encoder.0.": "model.encoder.layers.0.",
-    "model.encoder.2.": "model.what.head.",
-}
-
-
-def _current_name(name: str) -> str:
-    for old, new in _RENAMED.items():
-        if name.startswith(old):
-            return new + name.removeprefix(old)
-    return name
-
-
 def _read_state(checkpoint: Path) -> dict[str, Any]:
     state = _read_json(checkpoint / "state.json")
     if type(state.get("step")) is not int or state["step"] != step_of(checkpoint):
@@ -305,30 +231,9 @@ def _read_state(checkpoint: Path) -> dict[str, Any]:
     return state
 
 
-def _read_some(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of ``expected`` from a file that may hold others."""
-    found: dict[str, Tensor] = {}
-    try:
-        with safe_open(path, framework="pt") as file:
-            held = {_current_name(name): name for name in file.keys()}  # noqa: SIM118  # it is no mapping
-            for name, tensor in expected.items():
-                stored = held.get(name, "")
-                if not stored or tuple(file.get_slice(stored).get_shape()) != tuple(tensor.shape):
-                    raise InputFileError(
-                        f"{path} does not fit the run's config: {name!r} is missing or of another shape"
-                    )
-                found[name] = file.get_tensor(stored)
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
-        raise InputFileError(f"{path} cannot be read as safetensors: {error}") from error
-    wrong = [name for name, tensor in expected.items() if found[name].dtype != tensor.dtype]
-    if wrong:
-        raise InputFileError(f"{path} does not fit the run's config: {wrong[0]!r} is of another type")
-    return found
-
-
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(read_small(path, _SMALL))
+        value = json.loads(read_small(path, _MOST_JSON))
     except (ValueError, RecursionError, InputFileError) as error:
         raise InputFileError(f"{path} cannot be read as JSON: the checkpoint is damaged ({error})") from error
     if not isinstance(value, dict):
