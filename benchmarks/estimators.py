@@ -25,7 +25,6 @@ import torch
 
 from airctl.commands.evaluate import evaluate, kept
 from airctl.commands.train import train
-from airctl.commands.variance import TABLE_1
 from airctl.config import Config, override, preset
 from airctl.files import write_text
 from airctl.objectives import ESTIMATORS
@@ -33,6 +32,7 @@ from airctl.reporting import table, variance_table
 from airctl.reporting.charts import accuracy_curves
 from airctl.reporting.figures import save
 from airctl.results.sweep import steps_to
+from airctl.results.table_1 import TABLE_1
 from airctl.scenes import Glyphs, SceneSpec, SceneSplit, read_attributes, read_split, write_scenes
 from airctl.training import RunFolder
 from airctl.training.learner import Learner, training_step

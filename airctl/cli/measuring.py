@@ -70,8 +70,9 @@ def variance_report(
     from airctl import reporting
     from airctl.commands import variance
     from airctl.commands.estimators import known_estimators
+    from airctl.results.table_1 import TABLE_1
 
-    names = words(estimators) or list(variance.TABLE_1)
+    names = words(estimators) or list(TABLE_1)
     quiet = as_json or not sys.stderr.isatty()
     known_estimators(names)
     with tqdm(total=samples, unit="roll-out", file=sys.stderr, disable=quiet, dynamic_ncols=True) as bar:

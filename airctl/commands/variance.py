@@ -20,19 +20,12 @@ from airctl.reporting.charts import variance_charts
 from airctl.reporting.figures import save
 from airctl.reporting.variance import variance_table
 from airctl.results.door import to_json
-from airctl.results.variance import Table1, VarianceAtStep, VarianceReport
+from airctl.results.table_1 import REPORT_2019, TABLE_1
+from airctl.results.variance import VarianceAtStep, VarianceReport
 from airctl.training import RunFolder
 from airctl.training import checkpoint as checkpoints
 from airctl.training.randomness import SceneOrder, generator
 from airctl.training.signals import StopRequest
-
-TABLE_1 = ("backprop", "score-function", "score-function-neural", "report-2019", "exact")
-# Table 1 of Drelich 2019, variance of the norm of the gradient, by the name that each of its rows has here.
-REPORT_2019 = Table1(
-    step=160_000,
-    samples=1000,
-    norm_variance={"backprop": 5.83e-2, "score-function": 2.03e4, "report-2019": 6.47e2},
-)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -275,38 +275,6 @@ def _with_costs(reports: Mapping[str, EstimatorReport]) -> dict[str, EstimatorRe
         return replace(report, relative_cost=cost, efficiency=report.total_variance * cost, groups=groups)
 
     return {name: priced(report) for name, report in reports.items()}
-
-
-def fit_baselines(
-    model: AIR,
-    estimators: Iterable[Estimator],
-    batches: Iterable[Tensor],
-    log_p: Tensor,
-    steps: int,
-    make_generator: Callable[[str, int], torch.Generator],
-) -> None:
-    """Let the baselines of estimators learn on the frozen ``model``, one step for each batch [B, D, D] in [0, 1].
-
-    All of them read the same roll-outs. The learning rate falls from 0.1 to 0 as half a cosine over ``steps``: a
-    baseline starts at 0 and its target lies hundreds of nats away, which 1e-3 does not reach in a thousand steps
-    (docs/experiments.md).
-    """
-    learning = []
-    for chosen in estimators:
-        parameters = list(chosen.modules.parameters())
-        learning.append((chosen, torch.optim.Adam(parameters, fused=True) if parameters else None))
-        chosen.modules.train()
-    for step, canvas in enumerate(batches):
-        with torch.no_grad():
-            objects = observe(model, canvas, Exact(), make_generator("roll-out", step))
-            terms = terms_of(objects, log_p, model.likelihood)
-        for chosen, optimizer in learning:
-            loss = chosen(objects, terms, make_generator("counts", step)).baseline_loss
-            if optimizer is not None:
-                optimizer.param_groups[0]["lr"] = 0.05 * (1 + math.cos(math.pi * step / max(1, steps)))
-                loss.backward()
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
 
 
 def _flat(groups: Mapping[str, list[nn.Parameter]]) -> tuple[list[nn.Parameter], dict[str, slice]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from airctl.results.door import Is
+from airctl.results.table_1 import Table1
 from airctl.results.units import Seconds, Sha256, Steps
 
 _GRADIENT = "gradient of -ELBO"
@@ -61,15 +62,6 @@ class VarianceAtStep:
     fitted: Annotated[list[str], Is("estimators whose baseline was fitted on the frozen model")]
     parameters: Annotated[dict[str, int], Is("numbers in each group of parameters")]
     estimators: Annotated[dict[str, EstimatorReport], Is("the figures of each estimator")]
-
-
-@dataclass(frozen=True)
-class Table1:
-    """The figures of Table 1 of Drelich 2019, by the names that its rows have here."""
-
-    step: Annotated[Steps, Is("its model was trained for")]
-    samples: Annotated[int, Is("of each row", "samples")]
-    norm_variance: Annotated[dict[str, float], Is("variance of the gradient's norm", f"({_GRADIENT})^2")]
 
 
 @dataclass(frozen=True, kw_only=True)
