@@ -79,7 +79,7 @@ class LikelihoodConfig:
 class CountConfig:
     """p(n), the prior of the number of objects in a scene, with its annealing."""
 
-    kind: str = _plain("geometric", help="count prior, by its name in airctl.model.priors")
+    kind: str = _plain("geometric", help="count prior, by its name in airctl.model.count_priors")
     probability: float = _at_least(
         1e-2, 1e-30, 1.0, help="geometric: probability of one more object, at the end of the annealing"
     )

@@ -3,6 +3,7 @@
 from airctl.model.air import AIR, NETWORKS, require_known
 from airctl.model.attention import boxes, crop, paste
 from airctl.model.codes import Code, Unary
+from airctl.model.count_priors import COUNT_PRIORS, CountPrior, Geometric, truncated_geometric
 from airctl.model.decoders import DECODERS
 from airctl.model.embeddings import EMBEDDINGS
 from airctl.model.encoders import ENCODERS
@@ -11,7 +12,6 @@ from airctl.model.likelihoods import LIKELIHOODS, Gaussian, Likelihood
 from airctl.model.objects import Latents, Noise, Objects
 from airctl.model.poses import InPixels, Poses, Relative
 from airctl.model.posteriors import POSTERIORS, Diagonal, Posterior
-from airctl.model.priors import COUNT_PRIORS, CountPrior, Geometric, truncated_geometric
 from airctl.model.proposals import Map, Proposals
 from airctl.model.recurrent import Recurrent
 from airctl.model.subsets import Subsets

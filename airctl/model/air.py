@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from airctl.config import Config, lookup
+from airctl.model.count_priors import COUNT_PRIORS
 from airctl.model.decoders import DECODERS
 from airctl.model.embeddings import EMBEDDINGS
 from airctl.model.encoders import ENCODERS
@@ -17,7 +18,7 @@ from airctl.model.likelihoods import LIKELIHOODS
 from airctl.model.objects import Noise, Objects
 from airctl.model.poses import InPixels, Poses, Relative
 from airctl.model.posteriors import POSTERIORS, Posterior, kl
-from airctl.model.priors import COUNT_PRIORS, WhatPrior
+from airctl.model.priors import WhatPrior
 from airctl.model.proposals import SPREAD, TIGHT, Proposals
 from airctl.model.recurrent import ATTENTION_INPUTS, Recurrent
 
