@@ -1,4 +1,4 @@
-"""What ``airctl infer`` found in one picture."""
+"""What was found in one picture, as ``infer`` and ``count`` say it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from typing import Annotated
 from airctl.results.door import Is
 from airctl.results.units import Edges, Share
 
+FINE, AT_LIMIT, UNLIKE = "fine", "at_limit", "unlike"  # the verdicts
+
 
 @dataclass(frozen=True)
 class FoundObject:
-    """One object, in the order in which the model attended."""
+    """One object."""
 
     box: Annotated[Edges, Is("x0, y0, x1, y1 of what was drawn for it", "pixels of the picture")]
-    probability: Annotated[Share, Is("that there is such an object: q(n >= i) of the i-th")]
+    probability: Annotated[Share, Is("that there is such an object")]
 
 
 @dataclass(frozen=True)
@@ -23,5 +25,11 @@ class FoundPicture:
 
     image: Annotated[str, Is("the file; of a stack, the file and [place]")]
     count: Annotated[int, Is("the most probable number of objects", "objects")]
-    probabilities: Annotated[list[float], Is("q(n) of n = 0, 1, ... objects", "0 to 1")]
+    width: Annotated[int, Is("of the picture", "pixels")]
+    height: Annotated[int, Is("of the picture", "pixels")]
+    fit: Annotated[float, Is("share of the picture's squared brightness that the objects explain, at most 1")]
+    at_limit: Annotated[bool, Is("whether there may be more objects than were looked for")]
+    verdict: Annotated[str, Is("fine; at_limit; or unlike: unlike the pictures that the model has learnt from")]
+    first: Annotated[int, Is("the least number of objects that probabilities speak of", "objects")]
+    probabilities: Annotated[list[float], Is("p(n | x) of n = first, first + 1, ... objects", "0 to 1")]
     boxes: Annotated[list[FoundObject], Is("as many as were counted")]
