@@ -23,7 +23,8 @@ import pytest
 import torch
 from reliability.conftest import Tally, small
 from reliability.faults import bound_memory, in_fork
-from scenes.test_store import HOSTILE
+from scenes.test_hdf5 import HOSTILE
+from scenes.test_store import CONTRADICTIONS
 
 import airctl
 from airctl import config
@@ -226,7 +227,7 @@ NAMES = (
 def test_there_are_enough_of_each() -> None:
     """At least 12 pickles, 16 hostile HDF5 files and 30 hostile names."""
     assert len(PICKLES) >= 12
-    assert len(HOSTILE) >= 16
+    assert len({**HOSTILE, **CONTRADICTIONS}) >= 16
     assert len(NAMES) >= 30
 
 

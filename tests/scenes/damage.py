@@ -1,4 +1,4 @@
-"""What damages a scene file on purpose: each is a function of its train group and of the test's folder."""
+"""Changes to a scene file, each a function of its train group and a folder, and the error that reading it has to be."""
 
 from collections.abc import Callable
 from pathlib import Path
