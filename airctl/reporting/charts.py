@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airctl.reporting.plots import INK, LINES, Chart, Mark, label, line_colour, marker, new_figure, readable_on, style
+from airctl.reporting.palette import INK, LINES, MARKERS, TOWARDS_ZERO, line_colour, marker, readable_on, tint
+from airctl.reporting.plots import Chart, Mark, label, new_figure, style
 from airctl.reporting.series import Points, series, smooth, value_range
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _WIDE = 700  # pixels of one that has names of estimators at its side
 _ROW = 34  # pixels of a line of such a chart
 _NORMAL_95 = 1.96  # standard errors on each side of a 95% interval
 _GROUPS = {"all": "all parameters", "theta": "theta (decoder)", "phi": "phi (inference)", "z_pres": "head of z_pres"}
-_SHAPES = dict(zip(_GROUPS, ("o", "s", "^", "D"), strict=True))
+_SHAPES = dict(zip(_GROUPS, MARKERS, strict=True))
 _REACHES_ZERO = 100  # an interval that ends below a hundredth of its value is drawn as one that goes on to 0
 
 
@@ -205,7 +206,7 @@ def _whisker(axes: Axes, row: Row, y: float, place: int, group: str) -> None:
     start = axes.get_xlim()[0] if low is None else low
     axes.plot([start, high], [y, y], color=colour, linewidth=1.5, zorder=2)
     if low is None:
-        axes.plot([start], [y], color=colour, marker="<", clip_on=False, zorder=3)
+        axes.plot([start], [y], color=colour, marker=TOWARDS_ZERO["x"], clip_on=False, zorder=3)
     axes.plot([value], [y], color=colour, marker=_SHAPES[group], zorder=3)
 
 
@@ -217,7 +218,7 @@ def _line_over_steps(axes: Axes, found: Sequence[tuple[int, Row]], place: int) -
         start = axes.get_ylim()[0] if low is None else low
         axes.plot([step, step], [start, high], color=colour, linewidth=1.2)
         if low is None:
-            axes.plot([step], [start], color=colour, marker="v", clip_on=False)
+            axes.plot([step], [start], color=colour, marker=TOWARDS_ZERO["y"], clip_on=False)
     axes.plot(*_columns([(s, row["total_variance"]) for s, row in shown]), color=colour, marker=marker(place))
 
 
@@ -258,8 +259,7 @@ def confusion(matrix: Sequence[Sequence[int]]) -> Chart:
 def _cell(axes: Axes, x: int, y: int, number: int, share: float, right: bool) -> None:
     from matplotlib.patches import Rectangle
 
-    strength = math.sqrt(share)  # so that one per cent is seen
-    colour = tuple(1 - strength * (1 - part) for part in _rgb(LINES[0] if right else LINES[1]))
+    colour = tint(LINES[0] if right else LINES[1], math.sqrt(share))  # the root, so that one per cent is seen
     axes.add_patch(Rectangle((x - 0.47, y - 0.47), 0.94, 0.94, facecolor=colour))
     ink = readable_on(colour)
     axes.text(x, y - 0.13, str(number), color=ink, ha="center", va="center", fontsize=13)
@@ -357,7 +357,3 @@ def _number(value: float) -> str:
 
 def _value(value: float, share: bool) -> str:
     return f"{value:.2%}" if share else f"{value:.1f}"
-
-
-def _rgb(colour: str) -> tuple[float, ...]:
-    return tuple(int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5))

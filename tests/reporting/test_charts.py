@@ -14,6 +14,7 @@ import pytest
 from PIL import Image, ImageColor
 
 from airctl.reporting import charts, plots
+from airctl.reporting.palette import LINES
 from airctl.reporting.plots import Chart, Mark
 from airctl.reporting.svg import inline_svg
 
@@ -139,35 +140,13 @@ def test_hovering_knows_where_the_values_are() -> None:
     assert edges["top"] < edges["bottom"]
 
 
-def contrast(first: str, second: str) -> float:
-    """WCAG's ratio of two colours."""
-
-    def luminance(colour: str) -> float:
-        parts = [part / 255 for part in ImageColor.getrgb(colour)]
-        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-        return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
-
-    low, high = sorted((luminance(first), luminance(second)))
-    return (high + 0.05) / (low + 0.05)
-
-
-def test_lines_and_letters_have_a_contrast_of_four_and_a_half() -> None:
-    """On white, and what stands in a cell of the confusion matrix on any shade of it."""
-    assert min(contrast(colour, plots.PAPER) for colour in (*plots.LINES, plots.INK, plots.SOFT)) >= 4.5
-    for red in range(0, 256, 15):
-        for green in range(0, 256, 15):
-            colour = (red / 255, green / 255, 0.4)
-            assert contrast(plots.readable_on(colour), f"rgb({red},{green},102)") >= 4.5
-    assert contrast("#ffffff", "#56b4e9") < 4.5, "negative control: the colour of step 2 on white"
-
-
 def test_curves_are_drawn_at_their_accuracies() -> None:
     """The better one first, in the first colour: at 100% its line lies above that of 50%, in each of two panels."""
     lines = {"half": [(0.0, 0.5), (10.0, 0.5)], "all": [(0.0, 1.0), (10.0, 1.0)]}
     with Image.open(io.BytesIO(plots.png(charts.accuracy_curves({"step": lines, "seconds": lines})))) as opened:
         picture = np.asarray(opened.convert("RGB"))
     column = picture[:, picture.shape[1] // 2]
-    best, second = (np.flatnonzero((column == ImageColor.getrgb(c)).all(-1)) for c in plots.LINES[:2])
+    best, second = (np.flatnonzero((column == ImageColor.getrgb(c)).all(-1)) for c in LINES[:2])
     half = len(column) // 2
     for inside in (lambda y: y < half, lambda y: y >= half):
         top, below = best[inside(best)], second[inside(second)]
