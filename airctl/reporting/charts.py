@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airctl.reporting.palette import INK, LINES, MARKERS, TOWARDS_ZERO, line_colour, marker, readable_on, tint
 from airctl.reporting.plots import Chart, Mark, label, new_figure, style
 from airctl.reporting.series import Points, series, smooth, value_range
+from airctl.reporting.words import format_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,7 +76,7 @@ def line_chart(panels: Sequence[Panel], last: float | None = None, width: int = 
         for place, (axes, panel) in enumerate(zip(_stack(figure, len(panels)), panels, strict=True)):
             _panel(axes, panel, names, last)
             marks += [
-                Mark(x, y, f"{label(name)}, {_number(x)}: {_value(y, panel.shares)}", place)
+                Mark(x, y, f"{label(name)}, {format_number(x)}: {_value(y, panel.shares)}", place)
                 for name, points in panel.lines.items()
                 for x, y in points
                 if y >= panel.values[0]
@@ -98,7 +99,7 @@ def _panel(axes: Axes, panel: Panel, names: Sequence[str], last: float | None) -
     axes.set_title(panel.title)
     axes.set_xlabel(panel.x_label)
     axes.xaxis.set_major_locator(_round_numbers())
-    axes.xaxis.set_major_formatter(lambda value, _: _number(value))
+    axes.xaxis.set_major_formatter(lambda value, _: format_number(value))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}" if panel.shares else f"{value:g}")
 
 
@@ -140,7 +141,7 @@ def variance_by_estimator(rows: Mapping[str, Row], step: int) -> Chart:
         axes.set_yticks(range(len(rows)), [label(name) for name in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
-        title = f"Total variance of the gradient at step {_number(step)}, with 95% intervals"
+        title = f"Total variance of the gradient at step {format_number(step)}, with 95% intervals"
         axes.set_title(title)
         handles = [_handle(line_colour(index), _SHAPES[group]) for index, group in enumerate(_GROUPS)]
         figure.legend(handles, list(_GROUPS.values()), loc="outside lower center", ncols=4, handletextpad=0.4)
@@ -161,12 +162,12 @@ def variance_by_step(checkpoints: Sequence[Row]) -> Chart:
             found = [(c["step"], c["estimators"][name]) for c in checkpoints if name in c["estimators"]]
             _line_over_steps(axes, found, place)
             for step, row in found:
-                marks += _mark_of(row, f"{label(name)}, step {_number(step)}", x=step)
+                marks += _mark_of(row, f"{label(name)}, step {format_number(step)}", x=step)
         title = "Total variance of the gradient over training, with 95% intervals"
         axes.set_title(title)
         axes.set_xlabel("training step")
         axes.set_xticks(sorted({c["step"] for c in checkpoints}))
-        axes.xaxis.set_major_formatter(lambda value, _: _number(value))
+        axes.xaxis.set_major_formatter(lambda value, _: format_number(value))
         _legend(figure, dict(zip(names, range(len(names)), strict=True)), columns)
     return Chart(figure, title, tuple(marks))
 
@@ -348,11 +349,6 @@ def _round_numbers() -> Any:
     from matplotlib.ticker import MaxNLocator
 
     return MaxNLocator(nbins=5, steps=[1, 2, 5, 10])
-
-
-def _number(value: float) -> str:
-    """A step or a number of seconds, thousands apart."""
-    return f"{value:,.0f}".replace(",", "\u202f") if value == int(value) else f"{value:.3g}"
 
 
 def _value(value: float, share: bool) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from airctl.results.door import Is
-from airctl.results.outcomes import OutcomeShares, renamed
+from airctl.results.outcomes import OutcomeShares, outcome_key
 from airctl.results.units import Sha256, Share, Steps
 
 
@@ -64,7 +64,7 @@ class Evaluation(DetectionReport, CountReport):
         """
         mended = {key: value for key, value in mapping.items() if key not in ("count_accuracy_amortised", "crowded")}
         if isinstance(outcomes := mapping.get("outcomes"), Mapping):
-            mended["outcomes"] = renamed(outcomes)
+            mended["outcomes"] = {outcome_key(name): share for name, share in outcomes.items()}
         if mapping.get("mean_iou") != mapping.get("mean_iou"):
             mended["mean_iou"] = None
         return mended
