@@ -14,7 +14,8 @@ from airctl.reporting.page.repeat import Command, commands
 from airctl.reporting.page.run_report import Record, RunReport
 from airctl.reporting.series import Points, series, smooth
 from airctl.reporting.svg import inline_svg
-from airctl.reporting.variance import WHOLE, estimator_rows
+from airctl.reporting.variance_charts import variance_charts
+from airctl.reporting.variance_tables import WHOLE, estimator_rows
 from airctl.reporting.words import format_number, outcome_label
 
 if TYPE_CHECKING:
@@ -233,7 +234,7 @@ def _cell(true: int, inferred: int, number: int, share: float) -> Cell:
 
 
 def _variance(variance: Record, index: int) -> Variance:
-    drawn = charts.variance_charts(variance)
+    drawn = variance_charts(variance)
     return Variance(
         samples=format_number(variance["samples"]),
         batch=format_number(variance["batch"]),
