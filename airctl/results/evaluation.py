@@ -25,7 +25,13 @@ class CountReport:
         list[list[int]],
         Is("number of scenes: a row for each true count, a column for each most probable one", "scenes"),
     ]
-    elbo: Annotated[float, Is("mean bound of log p(x), the objects' presence summed out", "nats per scene")]
+    elbo: Annotated[
+        float,
+        Is(
+            "mean ELBO or collapsed objective (no strict bound of log p(x)), the objects' presence summed out",
+            "nats per scene",
+        ),
+    ]
     scenes: Annotated[int, Is("scenes that were counted", "scenes")]
 
 

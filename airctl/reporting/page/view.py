@@ -159,7 +159,11 @@ def _numbers(result: Record) -> list[Number]:
             "of the scenes: count, boxes and reconstruction are right",
             compared=False,
         ),
-        Number("bound", f"{result['elbo']:.1f}", "of log p(x), nats per scene: the ELBO, or the collapsed bound"),
+        Number(
+            "objective",
+            f"{result['elbo']:.1f}",
+            "nats per scene: the ELBO, or the collapsed objective, which is no strict bound of log p(x)",
+        ),
         Number(
             "mean IoU",
             "-" if result["mean_iou"] is None else f"{result['mean_iou']:.3f}",
