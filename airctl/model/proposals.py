@@ -127,7 +127,7 @@ class Proposals(nn.Module):
         """
         return (log_w / self.temperature + log_q).log_softmax(1)
 
-    def bound(self, log_q: Tensor, log_w: Tensor) -> Tensor:
+    def objective(self, log_q: Tensor, log_w: Tensor) -> Tensor:
         """The collapsed objective, nats per scene, [B]: log sum_S w(S), which is no strict bound of log p(x)."""
         return log_w.logsumexp(1)
 
