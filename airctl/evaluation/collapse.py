@@ -40,8 +40,8 @@ class CountState:
         chunks = []
         for objects, terms in passed:
             posterior = model.network.read(terms.log_q, terms.log_w)
-            bound = model.network.bound(terms.log_q, terms.log_w)
-            chunks.append((objects.code.by_count(posterior), bound, terms.log_likelihood[:, 0]))
+            objective = model.network.objective(terms.log_q, terms.log_w)
+            chunks.append((objects.code.by_count(posterior), objective, terms.log_likelihood[:, 0]))
         log_q, elbo, empty = (torch.cat(parts) for parts in zip(*chunks, strict=True))
         q = log_q.exp().double()
         shares = torch.bincount(true_counts).double() / len(true_counts)

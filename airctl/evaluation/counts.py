@@ -12,13 +12,13 @@ from airctl.results.evaluation import CountReport
 
 
 def sample_counts(model: AIR, images: Tensor, log_p: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """One posterior sample n ~ q(n | z), z ~ q for each scene, [S], and its one-sample bound in nats, [S]."""
+    """One posterior sample n ~ q(n | z), z ~ q for each scene, [S], and its one-sample objective in nats, [S]."""
     size = len(log_p) - 1
     counts, elbos = [], []
     for objects, terms in passes(model, images, log_p, lambda batch: model.noise(batch, generator, size)):
         log_count = objects.code.by_count(model.network.read(terms.log_q, terms.log_w))
         counts.append(torch.multinomial(log_count.exp(), 1, generator=generator)[:, 0])
-        elbos.append(model.network.bound(terms.log_q, terms.log_w))
+        elbos.append(model.network.objective(terms.log_q, terms.log_w))
     return torch.cat(counts), torch.cat(elbos)
 
 

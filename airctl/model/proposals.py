@@ -127,8 +127,8 @@ class Proposals(nn.Module):
         """
         return (log_w / self.temperature + log_q).log_softmax(1)
 
-    def bound(self, log_q: Tensor, log_w: Tensor) -> Tensor:
-        """The bound of log p(x), nats per scene, that training climbs, [B]: log sum_S w(S), the collapsed bound."""
+    def objective(self, log_q: Tensor, log_w: Tensor) -> Tensor:
+        """The collapsed objective, nats per scene, [B]: log sum_S w(S), which is no strict bound of log p(x)."""
         return log_w.logsumexp(1)
 
     def presence_parameters(self) -> list[nn.Parameter]:

@@ -108,8 +108,8 @@ class Recurrent(nn.Module):
         """The log posterior of the codewords, [B, K], by which the count is read: q itself."""
         return log_q
 
-    def bound(self, log_q: Tensor, log_w: Tensor) -> Tensor:
-        """The bound of log p(x), nats per scene, that training climbs, [B]: the ELBO with the codewords summed out."""
+    def objective(self, log_q: Tensor, log_w: Tensor) -> Tensor:
+        """The ELBO with the codewords summed out, nats per scene, [B]."""
         return (log_q.exp() * (log_w - log_q)).sum(1)
 
     def presence_parameters(self) -> list[nn.Parameter]:

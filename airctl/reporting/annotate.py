@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from airctl.reporting.pictures import scene_tile, step_colour
+from airctl.reporting.palette import BLACK, PAPER, step_colour
+from airctl.reporting.pictures import scene_tile
 
 _LEGIBLE = 300  # pixels a side that a smaller picture is enlarged to
 
@@ -28,7 +29,7 @@ def annotated(picture: np.ndarray, boxes: Sequence[Edges], probabilities: Sequen
         right, bottom = draw.textbbox((0, 0), text, font=font)[2:]
         x, y = min(x0, tile.width - right - 4), y0 - bottom - 4 if y0 > bottom + 4 else y0
         draw.rectangle((x, y, x + right + 4, y + bottom + 4), fill=colour)
-        draw.text((x + 2, y + 2), text, fill="#000000", font=font)
+        draw.text((x + 2, y + 2), text, fill=BLACK, font=font)
     return tile
 
 
@@ -36,7 +37,7 @@ def side_by_side(canvas: np.ndarray, reconstruction: np.ndarray) -> Image.Image:
     """What the model read (uint8 [D, D]) and, to its right, what it drew (in [0, 1]), enlarged."""
     zoom = max(1, -(-_LEGIBLE // len(canvas)))
     tiles = [scene_tile(image, np.empty((0, 4)), zoom) for image in (canvas / 255, reconstruction)]
-    both = Image.new("RGB", (2 * tiles[0].width + 6, tiles[0].height), "#FFFFFF")
+    both = Image.new("RGB", (2 * tiles[0].width + 6, tiles[0].height), PAPER)
     both.paste(tiles[0], (0, 0))
     both.paste(tiles[1], (tiles[0].width + 6, 0))
     return both

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from airctl.reporting.charts import dataset_histograms
+from airctl.reporting.palette import PAPER
 from airctl.reporting.pictures import scene_grid
 from airctl.reporting.plots import png
 
@@ -24,7 +25,7 @@ def dataset_picture(images: np.ndarray, boxes: list[np.ndarray], statistics: Map
     with Image.open(io.BytesIO(png(chart))) as opened:
         below = opened.convert("RGB")
     below = below.resize((width, below.height * width // below.width), Image.Resampling.LANCZOS)
-    picture = Image.new("RGB", (width, grid.height + below.height + 10), "#FFFFFF")
+    picture = Image.new("RGB", (width, grid.height + below.height + 10), PAPER)
     picture.paste(grid, (0, 0))
     picture.paste(below, (0, grid.height + 10))
     return picture

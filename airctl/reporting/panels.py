@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from airctl.reporting.pictures import scene_tile, step_colour
+from airctl.reporting.palette import PAPER, PICTURE_INK, TRUE_BOX, step_colour
+from airctl.reporting.pictures import scene_tile
 from airctl.reporting.series import spread
 from airctl.reporting.words import outcome_label
 from airctl.results.records import choose, pixels
 
-INK, PAPER, TRUE = "#222222", "#FFFFFF", "#9A9A9A"
 GAP, TILE = 6, 120  # pixels between tiles; a tile's side, about
 _ROWS = 8  # frames in figure 1
 
@@ -35,7 +35,7 @@ def tile(
     draw = ImageDraw.Draw(drawn)
     for box in true:
         x0, y0, x1, y1 = (edge * scale * zoom for edge in box)
-        draw.rectangle((x0, y0, x1 - 1, y1 - 1), outline=TRUE)
+        draw.rectangle((x0, y0, x1 - 1, y1 - 1), outline=TRUE_BOX)
     return drawn
 
 
@@ -48,21 +48,21 @@ def panel(title: str, rows: Sequence[Row], columns: Sequence[str] = (), steps: i
     height = heads + sum(max((t.height for t in tiles), default=20) + GAP for _, tiles in rows) + (30 if steps else 8)
     picture = Image.new("RGB", (max(margin + across + GAP, int(font.getlength(title)) + 24), height), PAPER)
     draw = ImageDraw.Draw(picture)
-    draw.text((10, 9), title, fill=INK, font=font)
+    draw.text((10, 9), title, fill=PICTURE_INK, font=font)
     y = heads
     for label, tiles in rows:
         x, tall = margin, max((t.height for t in tiles), default=20)
-        draw.multiline_text((10, y + tall / 2), label, fill=INK, font=font, anchor="lm")
+        draw.multiline_text((10, y + tall / 2), label, fill=PICTURE_INK, font=font, anchor="lm")
         for index, one in enumerate(tiles):
             if y == heads and columns:
-                draw.text((x + one.width / 2, y - 18), columns[index], fill=INK, font=font, anchor="ma")
+                draw.text((x + one.width / 2, y - 18), columns[index], fill=PICTURE_INK, font=font, anchor="ma")
             picture.paste(one, (x, y))
             x += one.width + GAP
         y += tall + GAP
     for index in range(steps):
         x = margin + 80 * index
         draw.rectangle((x, y + 5, x + 12, y + 17), outline=step_colour(index), width=3)
-        draw.text((x + 18, y + 3), f"step {index + 1}", fill=INK, font=font)
+        draw.text((x + 18, y + 3), f"step {index + 1}", fill=PICTURE_INK, font=font)
     return picture
 
 

@@ -5,14 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-# Okabe & Ito 2008: told apart by readers who do not see every colour; step i has colour (i - 1) mod 7.
-STEP_COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7", "#0072B2")
-_INK, _PAPER, _WRONG = "#222222", "#FFFFFF", "#D00000"
-
-
-def step_colour(index: int) -> str:
-    """The colour of step ``index`` (from 0)."""
-    return STEP_COLOURS[index % len(STEP_COLOURS)]
+from airctl.reporting.palette import PAPER, PICTURE_INK, WRONG, step_colour
 
 
 def scene_tile(image: np.ndarray, boxes: np.ndarray, zoom: int) -> Image.Image:
@@ -43,27 +36,30 @@ def scene_grid(
     rows = -(-len(images) // columns)
     height = caption + (1 if reconstructions is None else 2) * side + 3 * gap
     margin = 96
-    picture = Image.new("RGB", (margin + columns * (side + gap) + gap, rows * height + 26), _PAPER)
+    picture = Image.new("RGB", (margin + columns * (side + gap) + gap, rows * height + 26), PAPER)
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size=13)
     for index, (image, found) in enumerate(zip(images, boxes, strict=True)):
         x, y = margin + gap + index % columns * (side + gap), index // columns * height + gap
-        text, colour = f"{'true' if reconstructions is None else 'found'} {len(found)}", _INK
+        text, colour = f"{'true' if reconstructions is None else 'found'} {len(found)}", PICTURE_INK
         if true_counts is not None:
             text += f" of {true_counts[index]}"
-            colour = _INK if len(found) == true_counts[index] else _WRONG
+            colour = PICTURE_INK if len(found) == true_counts[index] else WRONG
         draw.text((x, y), text, fill=colour, font=font)
         picture.paste(scene_tile(image, found, zoom), (x, y + caption))
         if index % columns == 0:
-            draw.text((gap, y + caption + side // 2 - 8), "scene", fill=_INK, font=font)
+            draw.text((gap, y + caption + side // 2 - 8), "scene", fill=PICTURE_INK, font=font)
         if reconstructions is not None:
             picture.paste(scene_tile(reconstructions[index], found, zoom), (x, y + caption + side + gap // 2))
             if index % columns == 0:
-                draw.text((gap, y + caption + side + side // 2 - 8), "reconstruction", fill=_INK, font=font)
+                draw.text((gap, y + caption + side + side // 2 - 8), "reconstruction", fill=PICTURE_INK, font=font)
     x, y = margin + gap, rows * height + 4
     for index in range(max((len(found) for found in boxes), default=0)):
         draw.rectangle((x, y + 3, x + 12, y + 15), outline=step_colour(index), width=3)
         draw.text(
-            (x + 18, y), f"{'step' if reconstructions is not None else 'object'} {index + 1}", fill=_INK, font=font
+            (x + 18, y),
+            f"{'step' if reconstructions is not None else 'object'} {index + 1}",
+            fill=PICTURE_INK,
+            font=font,
         )
         x += 90
     return picture

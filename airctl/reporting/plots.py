@@ -14,13 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airctl.reporting.palette import FAINT, INK, PAPER, SOFT
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-INK, SOFT, FAINT, PAPER = "#1d1f23", "#5b6068", "#dcdad5", "#ffffff"
-# Each has a contrast of at least 4.5:1 on white; page.css has a lighter one of the same hue for the dark page.
-LINES = ("#0072b2", "#b84e00", "#00734f", "#a3487e", "#8f6200", "#5f57a8", "#1d1f23")
-MARKERS = ("o", "s", "^", "D")  # the next one each time that all colours of ``LINES`` are used up
 _LONGEST = 48  # letters of a name in a chart
 _DOTS_PER_INCH = 144  # of a PNG; sizes in this package are pixels of 1/72 inch
 _STYLE = {
@@ -98,23 +96,6 @@ def png(chart: Chart) -> bytes:
     with style():
         chart.figure.savefig(stream, format="png", dpi=_DOTS_PER_INCH, metadata={"Software": None})
     return stream.getvalue()
-
-
-def line_colour(index: int) -> str:
-    """The colour of line ``index`` (from 0) of a chart."""
-    return LINES[index % len(LINES)]
-
-
-def readable_on(colour: tuple[float, ...]) -> str:
-    """Black or white, whichever is easier to read on ``colour`` (red, green, blue in [0, 1]): at least 4.5:1."""
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour)
-    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
-    return "#000000" if luminance > 0.179 else PAPER
-
-
-def marker(index: int) -> str:
-    """The marker of line ``index`` (from 0): another one where the colours start again."""
-    return MARKERS[index // len(LINES) % len(MARKERS)]
 
 
 def label(name: str) -> str:

@@ -11,7 +11,8 @@ import json
 import re
 from xml.etree import ElementTree
 
-from airctl.reporting.plots import FAINT, INK, LINES, PAPER, SOFT, Chart, style
+from airctl.reporting.palette import FAINT, INK, LINES, PAPER, SOFT
+from airctl.reporting.plots import Chart, style
 
 _CLASSES = {INK: "ink", SOFT: "soft", FAINT: "faint", PAPER: "card"} | {
     colour: f"line{index}" for index, colour in enumerate(LINES) if colour != INK

@@ -34,7 +34,8 @@ def count_table(result: dict[str, Any]) -> str:
     return (
         f"{table(header, rows)}\n\n"
         f"count accuracy {result['count_accuracy']:.2%} ± {result['standard_error']:.2%} on {result['scenes']} scenes "
-        f"(one posterior sample {result['count_accuracy_sampled']:.2%}), bound {result['elbo']:.1f} nats per scene;\n"
+        f"(one posterior sample {result['count_accuracy_sampled']:.2%}), "
+        f"objective {result['elbo']:.1f} nats per scene;\n"
         f"boxes: mean IoU {_iou(result)}, average precision at IoU 0.5 {result['average_precision']:.3f} "
         f"({result['objects']} objects)\n\n"
         f"{outcome_table(result)}"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 
 def outcome_label(key: str) -> str:
-    """An outcome's key in words: ``needless_step`` (or as older runs spell it, ``needless step``) is needless step."""
+    """An outcome's key in words: ``needless_step`` is needless step."""
     return key.replace("_", " ")
 
 
-def whole(value: Any) -> str:
-    """A whole number with a narrow space between its thousands."""
-    return f"{int(value):,}".replace(",", "\u202f")
+def format_number(value: float) -> str:
+    """A whole number with a narrow space between its thousands; any other to three significant digits."""
+    return f"{value:,.0f}".replace(",", "\u202f") if value == int(value) else f"{value:.3g}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from airctl.results.door import Is
-from airctl.results.outcomes import OutcomeShares, renamed
+from airctl.results.outcomes import OutcomeShares, outcome_key
 from airctl.results.units import Sha256, Share, Steps
 
 
@@ -25,7 +25,13 @@ class CountReport:
         list[list[int]],
         Is("number of scenes: a row for each true count, a column for each most probable one", "scenes"),
     ]
-    elbo: Annotated[float, Is("mean bound of log p(x), the objects' presence summed out", "nats per scene")]
+    elbo: Annotated[
+        float,
+        Is(
+            "mean ELBO or collapsed objective (no strict bound of log p(x)), the objects' presence summed out",
+            "nats per scene",
+        ),
+    ]
     scenes: Annotated[int, Is("scenes that were counted", "scenes")]
 
 
@@ -64,7 +70,7 @@ class Evaluation(DetectionReport, CountReport):
         """
         mended = {key: value for key, value in mapping.items() if key not in ("count_accuracy_amortised", "crowded")}
         if isinstance(outcomes := mapping.get("outcomes"), Mapping):
-            mended["outcomes"] = renamed(outcomes)
+            mended["outcomes"] = {outcome_key(name): share for name, share in outcomes.items()}
         if mapping.get("mean_iou") != mapping.get("mean_iou"):
             mended["mean_iou"] = None
         return mended

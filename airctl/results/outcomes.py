@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Annotated, Any
+from typing import Annotated
 
 from airctl.results.door import Is
 from airctl.results.units import Share
@@ -29,11 +28,6 @@ class OutcomeShares:
 OUTCOMES = tuple(field.name for field in fields(OutcomeShares))
 
 
-def words(outcome: str) -> str:
-    """An outcome's name as it stands in a sentence."""
-    return outcome.replace("_", " ")
-
-
-def renamed(shares: Mapping[str, Any]) -> dict[str, Any]:
-    """Shares by name, from a file that wrote the names with spaces."""
-    return {name.replace(" ", "_"): share for name, share in shares.items()}
+def outcome_key(name: str) -> str:
+    """An outcome's key, also of a name that an older file has with spaces."""
+    return name.replace(" ", "_")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from airctl.results.outcomes import outcome_key
 from airctl.results.units import Edges
 
 
@@ -88,10 +89,10 @@ class Gallery:
         scenes = mapping.get("scenes")
         if not isinstance(scenes, list):
             return dict(mapping)
-        return {**mapping, "scenes": [_renamed(scene) for scene in scenes]}
+        return {**mapping, "scenes": [_with_key(scene) for scene in scenes]}
 
 
-def _renamed(scene: Any) -> Any:
+def _with_key(scene: Any) -> Any:
     if isinstance(scene, dict) and isinstance(scene.get("outcome"), str):
-        return {**scene, "outcome": scene["outcome"].replace(" ", "_")}
+        return {**scene, "outcome": outcome_key(scene["outcome"])}
     return scene

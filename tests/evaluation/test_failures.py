@@ -233,8 +233,8 @@ def test_a_trained_run_has_shares_in_its_evaluation(finished: Path, tmp_path: Pa
 
     import airctl
     from airctl.reporting import count_table
+    from airctl.reporting.words import outcome_label
     from airctl.results.door import to_json
-    from airctl.results.outcomes import words
 
     run = shutil.copytree(finished, tmp_path / "run")
     result = airctl.evaluate(run)
@@ -242,4 +242,4 @@ def test_a_trained_run_has_shares_in_its_evaluation(finished: Path, tmp_path: Pa
     assert sum(shares_of.values()) == pytest.approx(1)
     assert result.outcomes.right <= result.count_accuracy
     assert json.loads((run / "eval-test.json").read_text())["outcomes"] == shares_of
-    assert all(words(name) in count_table(to_json(result)) for name in OUTCOMES)
+    assert all(outcome_label(name) in count_table(to_json(result)) for name in OUTCOMES)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from airctl.reporting.page.run_report import Record, RunReport
-from airctl.reporting.pictures import STEP_COLOURS
+from airctl.reporting.palette import STEP_COLOURS
 from airctl.reporting.series import series, smooth
 from airctl.reporting.words import outcome_label
 from airctl.results.records import in_turn

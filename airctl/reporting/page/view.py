@@ -14,8 +14,9 @@ from airctl.reporting.page.repeat import Command, commands
 from airctl.reporting.page.run_report import Record, RunReport
 from airctl.reporting.series import Points, series, smooth
 from airctl.reporting.svg import inline_svg
-from airctl.reporting.variance import WHOLE, estimator_rows
-from airctl.reporting.words import outcome_label, whole
+from airctl.reporting.variance_charts import variance_charts
+from airctl.reporting.variance_tables import WHOLE, estimator_rows
+from airctl.reporting.words import format_number, outcome_label
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -112,7 +113,7 @@ def page_view(runs: Sequence[RunReport]) -> PageView:
         comparison=None if one else _comparison(runs),
         has_frames=any(run.frames for run in runs),
         curves=_curves(runs),
-        kept=whole(sum(len(kept_scenes(run, MOST_SCENES // len(runs))) for run in runs)),
+        kept=format_number(sum(len(kept_scenes(run, MOST_SCENES // len(runs))) for run in runs)),
         sections=sections,
     )
 
@@ -123,10 +124,10 @@ def _run_view(run: RunReport, index: int) -> RunView:
         about={
             "preset": run.config.preset,
             "estimator": run.config.objective.estimator,
-            "steps": whole(run.result["step"]),
+            "steps": format_number(run.result["step"]),
             "batch": str(run.config.train.batch),
             "seed": str(run.config.train.seed),
-            "scenes": whole(run.result["scenes"]),
+            "scenes": format_number(run.result["scenes"]),
             "split": run.result["split"],
         },
         numbers=_numbers(run.result),
@@ -158,11 +159,15 @@ def _numbers(result: Record) -> list[Number]:
             "of the scenes: count, boxes and reconstruction are right",
             compared=False,
         ),
-        Number("bound", f"{result['elbo']:.1f}", "of log p(x), nats per scene: the ELBO, or the collapsed bound"),
+        Number(
+            "objective",
+            f"{result['elbo']:.1f}",
+            "nats per scene: the ELBO, or the collapsed objective, which is no strict bound of log p(x)",
+        ),
         Number(
             "mean IoU",
             "-" if result["mean_iou"] is None else f"{result['mean_iou']:.3f}",
-            f"of {whole(result['objects'])} objects with their boxes",
+            f"of {format_number(result['objects'])} objects with their boxes",
         ),
         Number("average precision", f"{result['average_precision']:.3f}", "of the boxes, at IoU 0.5"),
     ]
@@ -171,7 +176,7 @@ def _numbers(result: Record) -> list[Number]:
 def _comparison(runs: Sequence[RunReport]) -> Table:
     """A column a run: results, steps to some accuracies, outcomes, and the settings in which the runs differ."""
     numbers = [_numbers(run.result) for run in runs]
-    rows = [["step", *(whole(run.result["step"]) for run in runs)]]
+    rows = [["step", *(format_number(run.result["step"]) for run in runs)]]
     rows += [[row[0].name, *(each.value for each in row)] for row in zip(*numbers, strict=True) if row[0].compared]
     rows += [[f"steps to {level:.0%}", *(_steps_to(run, level) for run in runs)] for level in LEVELS]
     outcomes = [{outcome_label(key): share for key, share in run.result["outcomes"].items()} for run in runs]
@@ -190,7 +195,7 @@ def _comparison(runs: Sequence[RunReport]) -> Table:
 
 def _steps_to(run: RunReport, level: float) -> str:
     accuracy = series(run.metrics, "validation_accuracy")
-    return next((whole(step) for step, value in accuracy if value >= level), "-")
+    return next((format_number(step) for step, value in accuracy if value >= level), "-")
 
 
 def _settings(values: Mapping[str, Any], section: str = "") -> dict[str, str]:
@@ -233,11 +238,11 @@ def _cell(true: int, inferred: int, number: int, share: float) -> Cell:
 
 
 def _variance(variance: Record, index: int) -> Variance:
-    drawn = charts.variance_charts(variance)
+    drawn = variance_charts(variance)
     return Variance(
-        samples=whole(variance["samples"]),
-        batch=whole(variance["batch"]),
-        step=whole(variance["step"]),
+        samples=format_number(variance["samples"]),
+        batch=format_number(variance["batch"]),
+        step=format_number(variance["step"]),
         table=Table(*estimator_rows(WHOLE, variance["estimators"])),
         charts=[_markup(inline_svg(chart, f"{name}{index}")) for name, chart in drawn.items()],
     )
