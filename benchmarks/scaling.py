@@ -25,7 +25,8 @@ from airctl.config import override, preset
 from airctl.files import write_text
 from airctl.reporting import table
 from airctl.reporting.figures import save
-from airctl.reporting.plots import SOFT, Chart, line_colour, new_figure, style
+from airctl.reporting.palette import SOFT, line_colour
+from airctl.reporting.plots import Chart, new_figure, style
 from airctl.scenes import SceneSpec, compose_scenes, load_glyphs
 from benchmarks.floor import milliseconds
 from benchmarks.steppers import AirctlStep

@@ -16,9 +16,9 @@ from airctl.files import is_regular, write_text
 from airctl.laboratory import fit_baselines
 from airctl.laboratory import measure_variance as measure
 from airctl.objectives import Estimator, estimator
-from airctl.reporting.charts import variance_charts
 from airctl.reporting.figures import save
-from airctl.reporting.variance import variance_table
+from airctl.reporting.variance_charts import variance_charts
+from airctl.reporting.variance_tables import variance_table
 from airctl.results.door import to_json
 from airctl.results.table_1 import REPORT_2019, TABLE_1
 from airctl.results.variance import VarianceAtStep, VarianceReport

@@ -14,7 +14,6 @@ from airctl.reporting.axes import coordinates, dots, legend, legend_room, powers
 from airctl.reporting.palette import INK, LINES, line_colour, readable_on, tint
 from airctl.reporting.plots import Chart, Mark, label, new_figure, style
 from airctl.reporting.series import Points, series, smooth, value_range
-from airctl.reporting.variance_charts import variance_charts as variance_charts  # until commands/variance.py follows
 from airctl.reporting.words import format_number
 
 if TYPE_CHECKING:
