@@ -25,7 +25,7 @@ _RECURRENT = Config()
 # the training, so that a short one is the same recipe.
 _FAST = Config(
     preset="fast",
-    model=ModelConfig(num_steps=6, glimpse=20, glimpse_hidden=256),
+    model=ModelConfig(num_steps=6, glimpse=20, glimpse_hidden=256, fade=0.15),
     network=NetworkConfig(kind="proposals"),
     count=CountConfig(anneal_steps=136, anneal_share=0.17),
     objective=ObjectiveConfig(estimator="marginal", paste=32),

@@ -37,6 +37,9 @@ class ModelConfig:
     encoder: str = _plain("mlp", help="encoder of the glimpse, by its name in airctl.model.encoders")
     decoder: str = _plain("mlp", help="decoder of the object, by its name in airctl.model.decoders")
     decoder_bias: float = _plain(-2.0, help="the decoder starts at sigmoid(decoder_bias), nearly empty")
+    fade: float = _at_least(
+        0.0, 0.0, 0.5, help="share of the glimpse's side over which what is drawn fades towards its edge; 0: not at all"
+    )
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,20 @@ class PosteriorConfig:
 
 
 @dataclass(frozen=True)
+class PictureConfig:
+    """How pictures become scenes, bright on black; as the data has it, and applied again to every picture."""
+
+    object_size: float = _at_least(
+        0.0, 0.0, 1e5, help="diameter of an object in pixels of the picture; 0: pictures are taken as they are"
+    )
+    channel: str = _choice("grey", "red", "green", "blue", "brightest", help="what is looked at of a colour picture")
+    invert: str = _choice("no", "yes", help="whether objects are dark on bright")
+    background: str = _choice("flat", "none", help="flat: uneven light is taken off; none: it is left")
+    black: float = _at_least(0.0, -1.0, 1.0, help="brightness above the background that becomes 0")
+    white: float = _at_least(1.0, 0.0, 2.0, help="brightness above the background that becomes 1")
+
+
+@dataclass(frozen=True)
 class ObjectiveConfig:
     """Which gradient estimator trains the model, by its name in ``airctl.objectives``."""
 
@@ -191,6 +208,7 @@ class Config:
     count: CountConfig = CountConfig()
     prior: PriorConfig = PriorConfig()
     posterior: PosteriorConfig = PosteriorConfig()
+    picture: PictureConfig = PictureConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
     optimiser: OptimiserConfig = OptimiserConfig()
     train: TrainConfig = TrainConfig()
