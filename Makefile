@@ -16,7 +16,7 @@ setup: $(VENV)/.done  ## make the environment in .venv
 $(VENV)/.done: setup.cfg constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs,formats]'
 	touch $@
 
 demo: setup  ## real digits, data, training, count accuracy, report page (about ten minutes)

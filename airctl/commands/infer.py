@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from PIL import Image
 
 from airctl.commands.loaded import Loaded, load
 from airctl.files import atomic_path
+from airctl.formats.writer import file_name
 from airctl.inference import Found, find_in_pictures
 from airctl.reporting.annotate import annotated, side_by_side
 from airctl.results.found import FoundObject, FoundPicture
@@ -84,7 +84,7 @@ def _batches(pictures: Iterator[Picture]) -> Iterator[list[Picture]]:
 
 def _draw(found: Found, out: Path, number: int) -> None:
     """NNNN_name.png with the boxes, _model.png with canvas and reconstruction, _1.png, _2.png... with the objects."""
-    name = f"{number:04d}_{re.sub(r'[^A-Za-z0-9._-]+', '_', Path(found.image).stem)[:80]}"
+    name = file_name(number, found.image)
     pictures = {"": annotated(found.picture, [b.box for b in found.boxes], [b.probability for b in found.boxes])}
     pictures["_model"] = side_by_side(found.canvas, found.reconstruction)
     pictures |= {f"_{i}": cut for i, cut in enumerate(map(Image.fromarray, found.crops()), 1)}
