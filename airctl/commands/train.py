@@ -57,14 +57,15 @@ def train(
     torch.set_num_threads(threads or min(2, torch.get_num_threads()))
     chosen = pick_device(device)
     split = scenes.read_split(data, "train")
-    config = fit_to_data(config, split.images.shape, scenes.object_size(split))
+    told = scenes.read_attributes(data)
+    size = scenes.object_size(split, told if told["preset"] == scenes.IMPORTED else {})
+    config = replace(fit_to_data(config, split.images.shape, size), picture=scenes.picture_of(told))
     require_known(config)
     with folder.lock():
         if (folder.path / "config.toml").exists():
             _check_same_run(folder, config, data)
         else:
-            told = {"path": str(data.resolve()), "sha256": sha256_of(data), **scenes.read_attributes(data)}
-            folder.create(config, told, command)
+            folder.create(config, {"path": str(data.resolve()), "sha256": sha256_of(data), **told}, command)
         say(f"writing to {run}, threads {torch.get_num_threads()}, device {chosen}")
         result = Session(folder, config, split, chosen, on_progress, say, warn or say, board).run()
         frames = checked(folder.read_frames(), str(folder.frames))

@@ -14,6 +14,7 @@ from torch import Tensor
 from airctl.config import Config
 from airctl.model import AIR, Objects
 from airctl.objectives import Terms
+from airctl.scenes.spec import NO_COUNT
 
 NEVER, ALWAYS = "never attends", "always takes all steps"
 _CERTAIN = 0.98  # mean q(n = 0), or the share of N that the mean count reaches
@@ -25,18 +26,18 @@ _LUCK = 0.02  # as near to the share of the commonest count as this
 class CountState:
     """How a model counts S scenes at the posterior means."""
 
-    accuracy: float  # of the most probable count
+    accuracy: float | None  # of the most probable count; None where no true count is known
     elbo: float  # mean, nats a scene
     empty: float  # mean log-likelihood of an empty canvas, nats a scene
     q_none: float  # mean q(n = 0)
     mean_count: float  # mean of n under q(n)
-    commonest: float  # share of the commonest true count
-    share_none: float  # share of scenes without an object
+    commonest: float  # share of the commonest true count; 0 where none is known
+    share_none: float  # share of scenes without an object, of those with a known count
     num_steps: int
 
     @classmethod
     def of(cls, model: AIR, passed: Iterable[tuple[Objects, Terms]], true_counts: Tensor) -> CountState:
-        """From passes of ``model`` over the scenes whose ``true_counts`` [S] these are."""
+        """From passes of ``model`` over the scenes whose ``true_counts`` [S] these are; NO_COUNT is unknown."""
         chunks = []
         for objects, terms in passed:
             posterior = model.network.read(terms.log_q, terms.log_w)
@@ -44,9 +45,12 @@ class CountState:
             chunks.append((objects.code.by_count(posterior), objective, terms.log_likelihood[:, 0]))
         log_q, elbo, empty = (torch.cat(parts) for parts in zip(*chunks, strict=True))
         q = log_q.exp().double()
-        shares = torch.bincount(true_counts).double() / len(true_counts)
+        known = true_counts != NO_COUNT
+        number = max(1, int(known.sum()))
+        shares = torch.bincount(true_counts[known], minlength=1).double() / number
+        right = int((log_q.argmax(1) == true_counts).sum())
         return cls(
-            accuracy=(log_q.argmax(1) == true_counts).double().mean().item(),
+            accuracy=right / number if known.any() else None,
             elbo=elbo.mean().item(),
             empty=empty.mean().item(),
             q_none=q[:, 0].mean().item(),
@@ -58,10 +62,12 @@ class CountState:
 
     def collapse(self) -> str | None:
         """``NEVER``, ``ALWAYS`` or None. Scenes that are truly all empty, or all full, are no collapse."""
-        by_luck = self.accuracy <= self.commonest + _LUCK and self.accuracy < 1 - _LUCK
+        counted = self.accuracy is not None
+        by_luck = self.accuracy is None or (self.accuracy <= self.commonest + _LUCK and self.accuracy < 1 - _LUCK)
         if self.q_none > _CERTAIN and abs(self.elbo - self.empty) < _NATS and self.share_none < _CERTAIN and by_luck:
             return NEVER
-        return ALWAYS if self.mean_count > _CERTAIN * self.num_steps and by_luck else None
+        # A scene may be full of objects that nobody has counted.
+        return ALWAYS if counted and self.mean_count > _CERTAIN * self.num_steps and by_luck else None
 
 
 def advice(kind: str, state: CountState, config: Config) -> str:

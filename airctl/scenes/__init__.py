@@ -1,20 +1,23 @@
-"""Multi-MNIST scenes: where digits come from, how scenes are composed, and the file that holds them."""
+"""Scenes: composed of digits or cut out of pictures, and the file that holds them."""
 
 import os
 
 os.environ["HDF5_PLUGIN_PRELOAD"] = "::"  # keeps foreign filter plugins out; HDF5 reads it once, when h5py is imported
 
 from airctl.scenes.compose import compose_scenes
+from airctl.scenes.developing import choose, develop
 from airctl.scenes.fetch import fetch_mnist, fetch_mnist_5k
 from airctl.scenes.generate import generate_data
 from airctl.scenes.glyphs import NAMED_SOURCES, Glyphs, load_glyphs
 from airctl.scenes.idx import read_idx
+from airctl.scenes.importing import import_pictures
 from airctl.scenes.own import Fitted, Fitting, Picture, fit, read_scenes
 from airctl.scenes.spec import PRESETS, SceneSpec, SceneSplit
 from airctl.scenes.statistics import object_size, statistics
-from airctl.scenes.store import read_attributes, read_split, write_scenes
+from airctl.scenes.store import IMPORTED, picture_of, read_attributes, read_split, write_scenes
 
 __all__ = [
+    "IMPORTED",
     "NAMED_SOURCES",
     "PRESETS",
     "Fitted",
@@ -23,13 +26,17 @@ __all__ = [
     "Picture",
     "SceneSpec",
     "SceneSplit",
+    "choose",
     "compose_scenes",
+    "develop",
     "fetch_mnist",
     "fetch_mnist_5k",
     "fit",
     "generate_data",
+    "import_pictures",
     "load_glyphs",
     "object_size",
+    "picture_of",
     "read_attributes",
     "read_idx",
     "read_scenes",

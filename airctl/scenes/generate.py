@@ -38,7 +38,7 @@ def generate_data(
     ``counts`` is the number of scenes with 0, 1, ... digits. Raises ``ConfigError`` if ``out`` exists and ``force`` is
     not given.
     """
-    _check_output(out, force)
+    check_output(out, force)
     glyphs = load_glyphs(digits, mnist_dir, spec.seed or 0, say)
     say(f"digits: {glyphs.source}, {len(glyphs.train_images)} to train, {len(glyphs.test_images)} to test")
     with tqdm(total=spec.train + spec.test, unit="scene", disable=not progress_bar, file=sys.stderr) as bar:
@@ -56,8 +56,8 @@ def generate_data(
     }
 
 
-def _check_output(out: Path, force: bool) -> None:
-    """Refuse before any work what could not be written in the end."""
+def check_output(out: Path, force: bool) -> None:
+    """Refuse before any work what could not be written in the end; ``ConfigError``."""
     try:
         if out.is_dir():
             raise ConfigError(f"{out} is a folder: give the name of a file to write, such as {out / 'scenes.h5'}")

@@ -6,6 +6,7 @@ One picture is in memory at a time. It is bounded by ``MAX_PIXELS``, a stack by 
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -39,12 +40,25 @@ class Picture:
     """One picture as it came, upright and without transparency."""
 
     name: str  # the path; of a stack, the path and [place]
-    pixels: np.ndarray  # uint8 [h, w] or [h, w, 3]
+    values: np.ndarray  # uint8 [h, w] or [h, w, 3], or uint16 [h, w]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.values.shape[1], self.values.shape[0]
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """As it is shown, uint8 [h, w] or [h, w, 3]: of 16 bits, the brightest pixel is white."""
+        if self.values.dtype == np.uint8:
+            return self.values
+        return (self.values.astype(np.float32) * (255 / max(1, int(self.values.max())))).round().astype(np.uint8)
 
     @property
     def grey(self) -> np.ndarray:
         """Its brightness (ITU-R 601-2), uint8 [h, w]."""
-        return self.pixels if self.pixels.ndim == 2 else np.asarray(Image.fromarray(self.pixels).convert("L"))
+        pixels = self.pixels
+        return pixels if pixels.ndim == 2 else np.asarray(Image.fromarray(pixels).convert("L"))
 
 
 @dataclass(frozen=True)
@@ -126,11 +140,19 @@ def read_scenes(
                 if path.suffix.lower() in STACKS:
                     yield from read_stack(path, dataset)
                 else:
-                    yield Picture(str(path), read_picture(path))
+                    yield from _pages(path)
             except InputFileError as error:
                 if refuse is None:
                     raise
                 refuse(error)
+
+
+def _pages(path: Path) -> Iterator[Picture]:
+    pages = read_picture(path)
+    first, second = next(pages), next(pages, None)
+    yield Picture(str(path) if second is None else f"{path}[0]", first)
+    for number, page in enumerate([] if second is None else itertools.chain([second], pages), 1):
+        yield Picture(f"{path}[{number}]", page)
 
 
 def _paths(name: str, refuse: Refuse | None) -> list[Path]:
@@ -174,12 +196,14 @@ def read_stack(path: Path, dataset: str | None = None) -> Iterator[Picture]:
     if stack.shape[1] * stack.shape[2] > MAX_PIXELS:
         raise InputFileError(f"{path}: has pictures of {stack.shape[1:3]} pixels, expected at most {MAX_PIXELS} in all")
     for place, values in enumerate(stack):
-        yield Picture(f"{path}[{place}]", _as_bytes(values, path))
+        yield Picture(f"{path}[{place}]", _as_pixels(values, path))
 
 
-def _as_bytes(values: np.ndarray, path: Path) -> np.ndarray:
+def _as_pixels(values: np.ndarray, path: Path) -> np.ndarray:
     kind = values.dtype.kind
     if values.dtype == np.uint8:
+        return np.ascontiguousarray(values)
+    if values.dtype == np.uint16 and values.ndim == 2:
         return np.ascontiguousarray(values)
     if values.dtype == np.uint16:
         return (values >> 8).astype(np.uint8)

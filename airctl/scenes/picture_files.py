@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +17,28 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
 
 
-def read_picture(path: Path) -> np.ndarray:
-    """The first image of a picture file, upright and without transparency, uint8 [h, w] or [h, w, 3]."""
+def read_picture(path: Path) -> Iterator[np.ndarray]:
+    """The pages of a picture file, upright and without transparency: uint8 [h, w] or [h, w, 3], or uint16 [h, w].
+
+    Only a TIFF has more than one page; of an animation the first picture is taken.
+    """
     with open_picture(path, MAX_PIXELS) as picture:
-        if picture.mode in ("I", "F"):
-            raise InputFileError(f"{path}: has {picture.mode} pixels, expected 8 or 16 bits a channel")
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                return _decoded(picture)
-        except Exception as error:
-            raise InputFileError(f"{path}: damaged picture ({_reason(error)})") from error
+        pages = getattr(picture, "n_frames", 1) if picture.format == "TIFF" else 1
+        for page in range(pages):
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    if page:
+                        picture.seek(page)
+                    _check_size(picture, path, MAX_PIXELS)
+                    if picture.mode in ("I", "F"):
+                        raise InputFileError(f"{path}: has {picture.mode} pixels, expected 8 or 16 bits a channel")
+                    decoded = _decoded(picture)
+            except InputFileError:
+                raise
+            except Exception as error:
+                raise InputFileError(f"{path}: damaged picture ({_reason(error)})") from error
+            yield decoded
 
 
 def open_picture(path: Path, most: int) -> Image.Image:
@@ -40,19 +52,38 @@ def open_picture(path: Path, most: int) -> Image.Image:
     # Pillow meets a damaged or foreign file with exceptions of every kind, here and when it unpacks the pixels.
     except Exception as error:
         raise InputFileError(f"{path}: cannot be read as a picture ({_reason(error)})") from error
-    if not 0 < picture.width * picture.height <= most:
+    try:
+        _check_size(picture, path, most)
+    except InputFileError:
         picture.close()
-        raise InputFileError(f"{path}: declares {picture.size} pixels, expected at most {most} in all")
+        raise
     return picture
+
+
+def _check_size(picture: Image.Image, path: Path, most: int) -> None:
+    if not 0 < picture.width * picture.height <= most:
+        raise InputFileError(f"{path}: declares {picture.size} pixels, expected at most {most} in all")
 
 
 def _decoded(picture: Image.Image) -> np.ndarray:
     if picture.mode.startswith("I;16"):
-        return (np.asarray(picture) >> 8).astype(np.uint8)
+        return _upright(np.asarray(picture).astype(np.uint16), picture)
     upright = ImageOps.exif_transpose(picture)
     if upright.has_transparency_data:
         upright = _opaque(upright.convert("RGBA"))
     return np.asarray(upright.convert("L" if upright.mode in ("1", "L") else "RGB"))
+
+
+def _upright(values: np.ndarray, picture: Image.Image) -> np.ndarray:
+    """Turned as the picture says: Pillow turns only pictures of 8 bits. The eight ways are those of EXIF."""
+    way = picture.getexif().get(0x0112, 1)
+    if way in (5, 6, 7, 8):
+        values = values.T
+    if way in (2, 3, 6, 7):
+        values = values[:, ::-1]
+    if way in (3, 4, 7, 8):
+        values = values[::-1]
+    return np.ascontiguousarray(values)
 
 
 def _opaque(picture: Image.Image) -> Image.Image:

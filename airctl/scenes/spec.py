@@ -18,6 +18,7 @@ SDS_ABOVE_ZERO = 6  # of the scale: one draw in 10^9 is further off
 MAX_CANVAS = 4096
 MAX_IMAGE_BYTES = 2**34
 NO_LABEL = 255
+NO_COUNT = 255  # of a scene whose objects nobody has counted
 
 
 @dataclass(frozen=True)
@@ -100,19 +101,35 @@ class SceneSplit:
     """Scenes with their ground truth; slots from ``counts`` on are padding. Objects stand in the order of drawing."""
 
     images: np.ndarray  # uint8 [n, H, W]
-    counts: np.ndarray  # uint8 [n]
+    counts: np.ndarray  # uint8 [n]; NO_COUNT where it is unknown
     labels: np.ndarray  # uint8 [n, M], padded with 255
     boxes: np.ndarray  # int16 [n, M, 4]: x0, y0, x1, y1 in pixels, x1 and y1 exclusive, padded with -1
     scales: np.ndarray  # float32 [n, M]: s, a digit's side is int(28 / s); padded with 0
     digit_index: np.ndarray  # int32 [n, M]: place in the split's glyphs, padded with -1
 
+    @property
+    def counted(self) -> np.ndarray:
+        """Of which scenes the true count is known, bool [n]."""
+        return self.counts != NO_COUNT
+
+    @staticmethod
+    def uncounted(images: np.ndarray) -> SceneSplit:
+        """``images`` uint8 [n, H, W] of which nothing is known."""
+        blank = SceneSplit._blank(images, 1)
+        blank.counts[:] = NO_COUNT
+        return blank
+
     @staticmethod
     def blank(scenes: int, spec: SceneSpec) -> SceneSplit:
         """Black scenes without objects, to be filled in."""
-        shape = (scenes, spec.slots)
+        return SceneSplit._blank(np.zeros((scenes, spec.canvas, spec.canvas), np.uint8), spec.slots)
+
+    @staticmethod
+    def _blank(images: np.ndarray, slots: int) -> SceneSplit:
+        shape = (len(images), slots)
         return SceneSplit(
-            images=np.zeros((scenes, spec.canvas, spec.canvas), np.uint8),
-            counts=np.zeros(scenes, np.uint8),
+            images=images,
+            counts=np.zeros(len(images), np.uint8),
             labels=np.full(shape, NO_LABEL, np.uint8),
             boxes=np.full((*shape, 4), -1, np.int16),
             scales=np.zeros(shape, np.float32),

@@ -21,6 +21,7 @@ def statistics(split: SceneSplit) -> dict[str, Any]:
     ``overlap`` is the share of the scenes with two objects or more in which the boxes of two touch.
     """
     images, counts = split.images, split.counts
+    known = split.counted
     histogram = np.zeros(256, np.int64)
     sums = np.empty(len(images))
     for start in range(0, len(images), _ROWS):
@@ -31,16 +32,16 @@ def statistics(split: SceneSplit) -> dict[str, Any]:
     mean = float((histogram * values).sum() / pixels)
     there = split.boxes[split.boxes[..., 2] > split.boxes[..., 0]].astype(int)
     sides = there[:, 2:] - there[:, :2]
-    several = counts > 1
+    several = known & (counts > 1)
     return {
         "scenes": len(counts),
-        "counts": np.bincount(counts).tolist(),
+        "counts": np.bincount(counts[known]).tolist(),
         "mean_pixel": mean,
         "pixel_sd": float(np.sqrt((histogram * (values - mean) ** 2).sum() / pixels)),
         "black": float(histogram[0] / pixels),
         "white": float(histogram[255] / pixels),
         "pixel_histogram": histogram.reshape(BINS, -1).sum(1).tolist(),
-        "mean_pixel_by_count": {int(n): float(sums[counts == n].mean()) for n in np.unique(counts)},
+        "mean_pixel_by_count": {int(n): float(sums[counts == n].mean()) for n in np.unique(counts[known])},
         "mean_box": sides.mean(0).tolist() if len(sides) else None,
         "overlap": float(_overlap(split.boxes[several].astype(int)).mean()) if several.any() else None,
     }

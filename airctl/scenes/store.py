@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import h5py
 import numpy as np
 
 from airctl._version import __version__
+from airctl.config import PictureConfig
 from airctl.errors import ConfigError, InputFileError
 from airctl.files import write_bytes
 from airctl.scenes.glyphs import Glyphs, sha256_of_arrays
@@ -26,7 +28,8 @@ from airctl.scenes.spec import MAX_CANVAS, MAX_IMAGE_BYTES, NO_LABEL, SceneSpec,
 
 SCHEMA = 1
 SPLITS = ("train", "test")
-EXPECTED = "scenes made by airctl generate-data"  # told of a file that is something else
+IMPORTED = "imported"  # the preset of scenes that are crops of pictures: they have images alone
+EXPECTED = "scenes made by airctl generate-data or airctl import"  # told of a file that is something else
 
 Attribute = int | float | str
 
@@ -59,6 +62,7 @@ _ATTRIBUTES: dict[str, type] = {
 _OPTIONAL: dict[str, type] = {  # not in every file
     "min_digits": int,  # without it, 0
     "object_size": float,  # files of older versions and files without objects have none
+    **{f"picture_{field.name}": {"str": str, "float": float}[str(field.type)] for field in fields(PictureConfig)},
 }
 
 
@@ -70,13 +74,54 @@ def write_scenes(path: Path, spec: SceneSpec, glyphs: Glyphs, train: SceneSplit,
 
     The file is made in memory and then written by plain writes, so that a full disk is reported as one.
     """
+    _write(path, _attributes(spec, glyphs), train, test, [field.name for field in fields(SceneSplit)])
+
+
+def write_imported(
+    path: Path, train: SceneSplit, test: SceneSplit, how: PictureConfig, object_size: float, seed: int, source: str,
+    sha256: str,
+) -> None:  # fmt: skip
+    """Write crops of pictures, of which nothing but the images is known, and how the pictures were developed.
+
+    ``object_size`` is the side in pixels of a scene of an object with its margin; ``source`` says where the pictures
+    come from, and ``sha256`` is that of their developed pixels.
+    """
+    attributes: dict[str, Attribute] = {
+        "schema": SCHEMA,
+        "generator": "airctl",
+        "generator_version": __version__,
+        "scale_mean": 1.0,
+        "scale_sd": 0.0,
+        "digits": source,
+        "digits_sha256": sha256,
+        "preset": IMPORTED,
+        "train": len(train.images),
+        "test": len(test.images),
+        "max_digits": 0,
+        "canvas": train.images.shape[1],
+        "seed": seed,
+        "object_size": object_size,
+        **{f"picture_{name}": value for name, value in asdict(how).items()},
+    }
+    _write(path, attributes, train, test, ["images"])
+
+
+def picture_of(attributes: Mapping[str, Attribute]) -> PictureConfig:
+    """How pictures became the scenes of a file with these attributes; as they are where it says nothing."""
+    told = {field.name: attributes.get(f"picture_{field.name}") for field in fields(PictureConfig)}
+    return PictureConfig() if None in told.values() else PictureConfig(**told)  # type: ignore[arg-type]
+
+
+def _write(
+    path: Path, attributes: Mapping[str, Attribute], train: SceneSplit, test: SceneSplit, names: Sequence[str]
+) -> None:
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", libver=_LIBVER) as file:
-        for name, value in _attributes(spec, glyphs).items():
+        for name, value in attributes.items():
             _write_attribute(file, name, value)
         for name, split in zip(SPLITS, (train, test), strict=True):
             if len(split.counts):
-                _write_split(file.create_group(name), split)
+                _write_split(file.create_group(name), split, names)
     write_bytes(path, buffer.getbuffer())
 
 
@@ -108,15 +153,15 @@ def _write_attribute(group: h5py.Group, name: str, value: Attribute) -> None:
         group.attrs.create(name, value, dtype=np.float64 if isinstance(value, float) else np.int64)
 
 
-def _write_split(group: h5py.Group, split: SceneSplit) -> None:
-    _write_attribute(group, "sha256", _sha256(split))
-    for field in fields(split):
-        values = getattr(split, field.name)
+def _write_split(group: h5py.Group, split: SceneSplit, names: Sequence[str]) -> None:
+    _write_attribute(group, "sha256", _sha256(split, names))
+    for name in names:
+        values = getattr(split, name)
         rows = min(len(values), max(1, _CHUNK_BYTES // max(1, values[0].nbytes)))
         group.create_dataset(
-            field.name,
+            name,
             data=values,
-            dtype=_DTYPES[field.name],
+            dtype=_DTYPES[name],
             chunks=(rows, *values.shape[1:]),
             compression="gzip",
             compression_opts=4,
@@ -126,8 +171,8 @@ def _write_split(group: h5py.Group, split: SceneSplit) -> None:
         )
 
 
-def _sha256(split: SceneSplit) -> str:
-    return sha256_of_arrays(*(getattr(split, field.name) for field in fields(split)))
+def _sha256(split: SceneSplit, names: Sequence[str]) -> str:
+    return sha256_of_arrays(*(getattr(split, name) for name in names))
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
@@ -143,11 +188,15 @@ def read_split(path: Path, split: str) -> SceneSplit:
             raise InputFileError(f"{path}: was made without {split} scenes, expected some")
         group = child(file, split, h5py.Group)
         sha256 = read_attribute(group, "sha256", str)
-        datasets = {field.name: _dataset(group, field.name) for field in fields(SceneSplit)}
+        imported = attributes["preset"] == IMPORTED
+        names = ["images"] if imported else [field.name for field in fields(SceneSplit)]
+        datasets = {name: _dataset(group, name) for name in names}
         _check_shapes(datasets, attributes, split, path.stat().st_size)
-        scenes = SceneSplit(**{name: dataset[...] for name, dataset in datasets.items()})
-        _check_values(scenes, int(attributes.get("min_digits", 0)), int(attributes["max_digits"]))
-        if _sha256(scenes) != sha256:
+        values = {name: dataset[...] for name, dataset in datasets.items()}
+        scenes = SceneSplit.uncounted(values["images"]) if imported else SceneSplit(**values)
+        if not imported:
+            _check_values(scenes, int(attributes.get("min_digits", 0)), int(attributes["max_digits"]))
+        if _sha256(scenes, names) != sha256:
             raise RefusedError(f"the {split} scenes differ from their sha256")
         return scenes
 

@@ -34,9 +34,10 @@ class Watched:
 
     @classmethod
     def of(cls, split: SceneSplit, start: int) -> Watched:
-        """From the scenes that are held out, from ``start`` on; from all if none are."""
+        """From the scenes that are held out, from ``start`` on; from all if none are. None without true counts."""
         start = start if start < len(split.counts) else 0
-        chosen = [start + i for i in choose(split.counts[start:].tolist())]
+        known = start + split.counted[start:].nonzero()[0]
+        chosen = [int(known[i]) for i in choose(split.counts[known].tolist())]
         return cls(split.images[chosen], split.counts[chosen], split.boxes[chosen])
 
     def frame(self, model: AIR, log_p: Tensor, step: int) -> dict[str, Any]:

@@ -121,17 +121,20 @@ class Session:
             self._save()
 
     def _watch(self) -> None:
-        self.folder.write_frame(self.watched.frame(self.learner.model, self.log_p, self.state.step))
+        if len(self.watched.images):
+            self.folder.write_frame(self.watched.frame(self.learner.model, self.log_p, self.state.step))
 
     def _validate(self) -> dict[str, float]:
         """Counts and ELBO on the scenes held out from the train split, under the prior at the annealing's end."""
         model = self.learner.model
         chunks = passes(model, self.validation, self.log_p, model.mean_noise)
         found = CountState.of(model, chunks, self.validation_counts)
+        self._warn_of_collapse(found)
+        if found.accuracy is None:
+            return {"validation_elbo": found.elbo}
         self.state.validation_accuracy = found.accuracy
         if self.state.best_accuracy is None or found.accuracy > self.state.best_accuracy:
             self.state.best_accuracy, self.state.best_step = found.accuracy, self.state.step
-        self._warn_of_collapse(found)
         return {"validation_accuracy": found.accuracy, "validation_elbo": found.elbo}
 
     def _warn_of_collapse(self, found: CountState) -> None:

@@ -1,0 +1,154 @@
+"""From a photograph to what a model reads: bright objects on black, all of about the same size in pixels.
+
+A channel is chosen, dark objects become bright, the picture is resized so that its objects have the size that the model
+works at, uneven light is taken off, and the contrast is stretched. ``choose`` finds out from some pictures what a
+person has not said; ``develop`` does to any picture what was chosen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image
+from scipy.ndimage import gaussian_filter, grey_opening
+from skimage.filters import threshold_otsu
+
+from airctl.config import PictureConfig
+from airctl.errors import ConfigError
+from airctl.scenes.object_size import bright_or_dark
+from airctl.scenes.own import Fitted, Picture
+from airctl.scenes.statistics import MARGIN
+
+WORKING_SIZE = 20.0  # pixels: side of an object with its margin in a developed picture
+DIAMETER = WORKING_SIZE / MARGIN  # pixels of an object without it
+SMALLEST = 3.0  # pixels of a picture: smaller objects have no shape
+CLEARER = 1.3  # times the contrast of grey that one channel must have to be looked at alone
+WIDEST = 2.0  # object diameters: what is wider belongs to the background
+NOISE = 2.0  # sds of the background's noise that are taken for black
+BRIGHT = 90.0  # percentile of the brightness of objects that becomes white
+LOOKED_AT = 16  # pictures, at most, from which choices are made
+CHANNELS = ("red", "green", "blue")
+
+
+def develop(picture: Picture, how: PictureConfig) -> Fitted:
+    """``picture`` as the model reads it, and the way back to its pixels."""
+    flat = _flat(_brightness(picture, how.channel), how)
+    canvas = ((flat - how.black) / (how.white - how.black)).clip(0, 1)
+    size, (height, width) = picture.size, flat.shape
+    ratio = (width / size[0], height / size[1])
+    return Fitted((canvas * 255).round().astype(np.uint8), ratio, (0, 0), size)
+
+
+def choose(
+    pictures: Sequence[Picture],
+    object_size: float | None = None,
+    channel: str | None = None,
+    invert: str | None = None,
+    background: str = "flat",
+) -> PictureConfig:
+    """How to develop ``pictures``; what is not said (None) is found out from at most ``LOOKED_AT`` of them.
+
+    ``object_size`` is the diameter of an object in pixels. ``ConfigError`` where no size can be found or meant.
+    """
+    some = _some(pictures)
+    if channel is None:
+        channel = _clearest(some)
+    greys = [_brightness(picture, channel) for picture in some]
+    if invert is None or object_size is None:
+        seen = [bright_or_dark(grey) for grey in greys]
+        invert = invert or ("yes" if np.mean([dark for _, dark in seen]) > 0.5 else "no")
+        if object_size is None:
+            agreeing = [found for found, dark in seen if dark == (invert == "yes")] or [found for found, _ in seen]
+            object_size = float(np.nanmedian([math.nan, *(found.size for found in agreeing)]))
+            if math.isnan(object_size):
+                raise ConfigError("no objects can be told in the pictures: say how large they are", "object_size")
+    _check_size(object_size, pictures)
+    how = PictureConfig(object_size=round(object_size, 2), channel=channel, invert=invert, background=background)
+    black, white = _contrast([_flat(grey, how) for grey in greys])
+    return replace(how, black=black, white=white)
+
+
+def _some(pictures: Sequence[Picture]) -> list[Picture]:
+    places = np.linspace(0, len(pictures) - 1, min(len(pictures), LOOKED_AT)).round().astype(int)
+    return [pictures[i] for i in places]
+
+
+def _check_size(object_size: float, pictures: Sequence[Picture]) -> None:
+    if not object_size >= SMALLEST:
+        raise ConfigError(
+            f"objects of {object_size:.3g} pixels are too small to have a shape: expected at least {SMALLEST:.0f}",
+            "object_size",
+        )
+    for picture in pictures:
+        if object_size > min(picture.size):
+            raise ConfigError(
+                f"objects of {object_size:.4g} pixels do not fit into {picture.name} of "
+                f"{picture.size[0]}x{picture.size[1]}",
+                "object_size",
+            )
+
+
+def _brightness(picture: Picture, channel: str) -> np.ndarray:
+    """What is looked at, float32 [h, w] from 0 to 1."""
+    values = picture.values
+    if values.dtype == np.uint16:
+        return values.astype(np.float32) / 65535
+    if values.ndim == 3 and channel == "brightest":
+        values = values.max(2)
+    elif values.ndim == 3 and channel in CHANNELS:
+        values = values[..., CHANNELS.index(channel)]
+    elif values.ndim == 3:
+        values = picture.grey
+    return values.astype(np.float32) / 255
+
+
+def _clearest(pictures: Sequence[Picture]) -> str:
+    """Grey, unless one channel of the colour pictures has clearly more contrast."""
+    coloured = [picture for picture in pictures if picture.values.ndim == 3]
+    if not coloured:
+        return "grey"
+    contrast = {
+        channel: float(np.mean([_spread(_brightness(picture, channel)) for picture in coloured]))
+        for channel in ("grey", *CHANNELS)
+    }
+    best = max(contrast, key=lambda channel: contrast[channel])
+    return best if contrast[best] > CLEARER * contrast["grey"] else "grey"
+
+
+def _spread(grey: np.ndarray) -> float:
+    low, high = np.percentile(grey, [1, 99])
+    return float(high - low)
+
+
+def _flat(grey: np.ndarray, how: PictureConfig) -> np.ndarray:
+    """``grey`` [h, w] with bright objects of the working size on a background of about 0, float32 [h', w']."""
+    if how.invert == "yes":
+        grey = 1 - grey
+    scale = DIAMETER / how.object_size if how.object_size else 1.0
+    height, width = (max(1, round(side * scale)) for side in grey.shape)
+    small = np.asarray(Image.fromarray(grey).resize((width, height), Image.Resampling.BILINEAR))
+    return small - background(small) if how.background == "flat" else small
+
+
+def background(small: np.ndarray) -> np.ndarray:
+    """The uneven light of a picture [h, w] at the working size: what is left when all that is narrow is cut off."""
+    side = round(WIDEST * DIAMETER)
+    low = grey_opening(gaussian_filter(small, 1.0), size=(side, side), mode="nearest")
+    light: np.ndarray = gaussian_filter(low, DIAMETER / 2)
+    return light
+
+
+def _contrast(flats: Sequence[np.ndarray]) -> tuple[float, float]:
+    """What becomes black and what white: above the noise of the background, and as bright as bright objects are."""
+    values = np.concatenate([flat.ravel() for flat in flats])
+    if values.min() == values.max():
+        return 0.0, 1.0
+    threshold = float(threshold_otsu(values))
+    dark, bright = values[values <= threshold], values[values > threshold]
+    middle = float(np.median(dark))
+    noise = 1.4826 * float(np.median(np.abs(dark - middle)))
+    black = min(middle + NOISE * noise, threshold)
+    return round(black, 5), round(max(float(np.percentile(bright, BRIGHT)), black + 1e-3), 5)

@@ -1,0 +1,88 @@
+"""A person's own pictures cut into scenes to learn from: what ``airctl import`` does.
+
+Every picture is developed, and squares of it are taken at random places: half of them anywhere, half of them around
+something bright, so that pictures with few objects teach as much as full ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy.ndimage import uniform_filter
+
+from airctl.config import PictureConfig
+from airctl.errors import ConfigError
+from airctl.scenes.developing import WORKING_SIZE, choose, develop
+from airctl.scenes.generate import check_output
+from airctl.scenes.glyphs import sha256_of_arrays
+from airctl.scenes.own import Picture
+from airctl.scenes.spec import SceneSplit
+from airctl.scenes.store import write_imported
+
+CANVAS = 50  # pixels a side: room for a handful of objects of the working size
+TRAIN, TEST = 18_000, 1_000  # scenes
+
+
+def import_pictures(
+    pictures: Sequence[Picture],
+    out: Path,
+    how: PictureConfig | None = None,
+    *,
+    train: int = TRAIN,
+    test: int = TEST,
+    seed: int = 0,
+    force: bool = False,
+) -> PictureConfig:
+    """Write random crops of ``pictures`` to the scene file ``out``; returns how the pictures were developed.
+
+    ``how`` is what ``choose`` says of the pictures, by default without any wish. The same pictures and the same seed
+    give the same bytes. Raises ``ConfigError`` if ``out`` exists and ``force`` is not given, or without pictures.
+    """
+    check_output(out, force)
+    if not pictures:
+        raise ConfigError("there are no pictures to learn from: name at least one")
+    how = how or choose(pictures)
+    canvases = [_at_least(develop(picture, how).canvas, CANVAS) for picture in pictures]
+    generator = np.random.RandomState(seed)
+    images = crops(canvases, train + test, CANVAS, generator)
+    splits = SceneSplit.uncounted(images[:train]), SceneSplit.uncounted(images[train:])
+    source = f"{len(pictures)} pictures" if len(pictures) > 1 else Path(pictures[0].name).name
+    write_imported(out, *splits, how, WORKING_SIZE, seed, source, sha256_of_arrays(*canvases))
+    return how
+
+
+def crops(canvases: Sequence[np.ndarray], number: int, side: int, generator: np.random.RandomState) -> np.ndarray:
+    """``number`` squares of ``side`` pixels from random places of ``canvases`` uint8 [h, w], uint8 [number, side, side].
+
+    A canvas is chosen with a probability in proportion to its area.
+    """
+    areas = np.array([canvas.size for canvas in canvases], float)
+    chosen = generator.choice(len(canvases), number, p=areas / areas.sum())
+    out = np.empty((number, side, side), np.uint8)
+    for which, canvas in enumerate(canvases):
+        places = np.flatnonzero(chosen == which)
+        if len(places):
+            corners = _corners(canvas, len(places), side, generator)
+            out[places] = np.lib.stride_tricks.sliding_window_view(canvas, (side, side))[corners[:, 0], corners[:, 1]]
+    return out
+
+
+def _corners(canvas: np.ndarray, number: int, side: int, generator: np.random.RandomState) -> np.ndarray:
+    """Upper left corners [number, 2]: every other one is anywhere, the rest have something bright in their square."""
+    room = np.array(canvas.shape) - side + 1
+    corners = (generator.uniform(size=(number, 2)) * room).astype(int)
+    bright = uniform_filter(canvas.astype(np.float32), 3).clip(0).ravel().astype(np.float64) ** 2
+    if bright.any():
+        around = generator.choice(canvas.size, number, p=bright / bright.sum())
+        within = generator.randint(0, side, (number, 2))
+        near = np.stack(np.unravel_index(around, canvas.shape), 1) - within
+        corners[1::2] = near.clip(0, room - 1)[1::2]
+    return corners
+
+
+def _at_least(canvas: np.ndarray, side: int) -> np.ndarray:
+    """``canvas`` with black to its right and below it where it is smaller than ``side``."""
+    missing = [(0, max(0, side - length)) for length in canvas.shape]
+    return np.pad(canvas, missing)
