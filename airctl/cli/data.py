@@ -14,7 +14,7 @@ from airctl.cli.shell import CHECKPOINT, DATA, FILE, JSON, Word, airctl, echo, s
 @airctl.command("generate-data", short_help="Make Multi-MNIST scenes with known counts and boxes.")
 @click.argument("out", type=FILE, metavar="OUT.h5")
 @click.option(
-    "--digits", "--objects", default="mnist", show_default=True, help="mnist, mnist-5k, font, or a file or folder."
+    "--digits", "--objects", default="mnist", show_default=True, help="mnist, mnist-5k, font, blobs, a file or folder."
 )
 @click.option("--preset", type=Word("observations", "pyro"), default="observations", show_default=True)
 @click.option("--train", default=60_000, show_default=True, type=click.IntRange(0), help="Training scenes.")

@@ -13,7 +13,7 @@ from airctl.results.units import Sha256
 class DigitSource:
     """Where the objects of the scenes come from."""
 
-    source: Annotated[str, Is("mnist, mnist-5k, font, or the name of a file or folder")]
+    source: Annotated[str, Is("mnist, mnist-5k, font, blobs, or the name of a file or folder")]
     sha256: Annotated[Sha256, Is("of the arrays of digits and labels")]
 
 
