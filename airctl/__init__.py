@@ -11,6 +11,7 @@ from airctl._version import __version__
 from airctl.commands.evaluate import evaluate
 from airctl.commands.export import export
 from airctl.commands.generate import generate
+from airctl.commands.generate_cells import generate_cells
 from airctl.commands.infer import infer
 from airctl.commands.info import info
 from airctl.commands.loaded import load
@@ -42,6 +43,7 @@ __all__ = [
     "evaluate",
     "export",
     "generate",
+    "generate_cells",
     "infer",
     "info",
     "load",

@@ -14,7 +14,7 @@ from airctl.cli.shell import CHECKPOINT, DATA, FILE, JSON, Word, airctl, echo, s
 @airctl.command("generate-data", short_help="Make Multi-MNIST scenes with known counts and boxes.")
 @click.argument("out", type=FILE, metavar="OUT.h5")
 @click.option(
-    "--digits", "--objects", default="mnist", show_default=True, help="mnist, mnist-5k, font, or a file or folder."
+    "--digits", "--objects", default="mnist", show_default=True, help="mnist, mnist-5k, font, blobs, a file or folder."
 )
 @click.option("--preset", type=Word("observations", "pyro"), default="observations", show_default=True)
 @click.option("--train", default=60_000, show_default=True, type=click.IntRange(0), help="Training scenes.")
@@ -71,6 +71,60 @@ def generate_data(out: Path, digits: str, mnist_dir: Path, force: bool, as_json:
     def lines(told: dict[str, Any]) -> str:
         splits = [f"{name}: {told[name]['scenes']} scenes, counts {told[name]['counts']}" for name in ("train", "test")]
         return "\n".join([f"{out} from {told['digits']['source']} digits", *splits])
+
+    echo(result, as_json, lines)
+
+
+@airctl.command("generate-cells", short_help="Make pictures like those of a microscope, with known counts and boxes.")
+@click.argument("out", type=FILE, metavar="OUT_FOLDER")
+@click.option("--pictures", default=12, show_default=True, type=click.IntRange(1), help="How many.")
+@click.option("--cells", default="40..300", show_default=True, help="In each picture, such as 150 or 40..300.")
+@click.option("--size", default="600x400", show_default=True, help="Width and height of a picture in pixels.")
+@click.option("--diameter", default=20.0, show_default=True, help="Of a cell, pixels; they vary by a quarter.")
+@click.option(
+    "--touch",
+    default=0.85,
+    show_default=True,
+    help="Least distance of two centres over the sum of the radii; below 1 cells overlap.",
+)
+@click.option("--noise", default=0.05, show_default=True, help="Standard deviation; 1 is from black to white.")
+@click.option(
+    "--dark",
+    type=Word("none", "some", "all"),
+    default="some",
+    show_default=True,
+    help="Pictures of dark cells on bright.",
+)
+@click.option("--bits", type=Word("8", "16"), default="8", show_default=True, help="Of a pixel.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of the pictures.")
+@click.option("--force", is_flag=True, help="Replace the pictures of cells and the tables in OUT_FOLDER.")
+@JSON
+def generate_cells(out: Path, cells: str, size: str, bits: str, as_json: bool, **settings: Any) -> None:
+    """Make pictures that look like cells under a microscope: noisy, touching, unevenly lit.
+
+    \b
+    airctl generate-cells cells
+    airctl generate-cells crowded --cells 400 --noise 0.1 --dark all
+    airctl generate-cells large --pictures 3 --size 4000x3000 --cells 2000 --diameter 40 --bits 16
+
+    counts.csv has the count of each picture, boxes.csv the box of each cell. The same options give the same pictures.
+    """
+    from airctl.commands import generate_cells as command
+
+    result = command.generate_cells(
+        out,
+        cells=command.parse_cells(cells),
+        size=command.parse_size(size),
+        bits=int(bits),
+        progress_bar=not as_json and sys.stderr.isatty(),
+        **settings,
+    )
+
+    def lines(told: dict[str, Any]) -> str:
+        return (
+            f"{out}: {told['pictures']} pictures of {size} pixels with {told['cells']} cells, dark on bright in "
+            f"{told['dark']}; counts.csv, boxes.csv"
+        )
 
     echo(result, as_json, lines)
 

@@ -7,7 +7,7 @@ from typing import Any
 from airctl.results import door
 from airctl.results.evaluation import Evaluation
 from airctl.results.found import FoundPicture
-from airctl.results.generated import Generated
+from airctl.results.generated import Generated, GeneratedCells
 from airctl.results.summary import DataSummary, ModelSummary, RunSummary
 from airctl.results.sweep import SweepResult
 from airctl.results.training import TrainResult
@@ -28,6 +28,7 @@ canvas unless the table says otherwise, ELBOs are in nats per scene.
 
 RESULTS: dict[str, tuple[type[Any], str]] = {
     "generate-data": (Generated, ""),
+    "generate-cells": (GeneratedCells, ""),
     "train": (TrainResult, ""),
     "eval": (
         Evaluation,

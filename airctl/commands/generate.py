@@ -23,8 +23,8 @@ def generate(
 ) -> Generated:
     """Make the scenes of ``spec`` and write them to ``out``; what was there is replaced only by a complete new file.
 
-    ``digits`` is mnist, mnist-5k, font, or a file or folder of one's own. Raises ``ConfigError`` if ``out`` exists and
-    ``force`` is not given.
+    ``digits`` is mnist, mnist-5k, font, blobs, or a file or folder of one's own. Raises ``ConfigError`` if ``out``
+    exists and ``force`` is not given.
     """
     made = scenes.generate_data(
         Path(out), spec or scenes.SceneSpec(), digits, Path(mnist_dir), force, say=say, progress_bar=progress_bar

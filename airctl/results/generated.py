@@ -1,4 +1,4 @@
-"""What ``airctl generate-data`` made."""
+"""What ``airctl generate-data`` and ``airctl generate-cells`` made."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airctl.results.units import Sha256
 class DigitSource:
     """Where the objects of the scenes come from."""
 
-    source: Annotated[str, Is("mnist, mnist-5k, font, or the name of a file or folder")]
+    source: Annotated[str, Is("mnist, mnist-5k, font, blobs, or the name of a file or folder")]
     sha256: Annotated[Sha256, Is("of the arrays of digits and labels")]
 
 
@@ -37,3 +37,15 @@ class Generated:
     object_size: Annotated[float | None, Is("side of an object with its margin; null without objects", "pixels")]
     train: Annotated[GeneratedSplit, Is("the train split")]
     test: Annotated[GeneratedSplit, Is("the test split")]
+
+
+@dataclass(frozen=True)
+class GeneratedCells:
+    """A folder of pictures of cells that was made."""
+
+    path: Annotated[str, Is("the folder")]
+    pictures: Annotated[int, Is("how many", "pictures")]
+    cells: Annotated[int, Is("in all of them", "cells")]
+    counts: Annotated[list[int], Is("of each picture, in the order of their names", "cells")]
+    dark: Annotated[int, Is("whose cells are dark on bright", "pictures")]
+    seed: Annotated[int, Is("of the pictures")]

@@ -1,4 +1,4 @@
-"""Where digits come from: one dataclass, one function, four kinds of source.
+"""Where digits come from: one dataclass, one function, five kinds of source.
 
 A glyph is one digit's image, bright on dark. The training and the test glyphs never share one.
 """
@@ -17,6 +17,7 @@ import numpy as np
 from airctl.config import hint
 from airctl.errors import ConfigError, InputFileError
 from airctl.files import is_regular, sha256_of
+from airctl.scenes.blobs import draw_blobs
 from airctl.scenes.fetch import (
     MNIST_5K_NAME,
     MNIST_5K_SHA256,
@@ -31,7 +32,8 @@ from airctl.scenes.idx import array_of, read_idx_content
 from airctl.scenes.sources import Images, checked, read_idx_pair, read_source
 
 FONT_TRAIN, FONT_TEST = 4000, 1000
-NAMED_SOURCES = ("mnist", "mnist-5k", "font")
+BLOBS_TRAIN, BLOBS_TEST = 4000, 1000
+NAMED_SOURCES = ("mnist", "mnist-5k", "font", "blobs")
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Glyphs:
 
 
 def load_glyphs(digits: str, mnist_dir: Path, seed: int, say: Say) -> Glyphs:
-    """The digits called ``mnist``, ``mnist-5k`` or ``font``, or those of a PATH; nothing falls back in silence.
+    """The digits called mnist, mnist-5k, font or blobs, or those of a PATH; nothing falls back in silence.
 
     A PATH is a folder with MNIST-named IDX files, an IDX images file, an .npz, or a folder of pictures (see
     ``sources``); without a test part of its own a sixth of it becomes one, by a permutation that ``seed`` fixes.
@@ -56,7 +58,8 @@ def load_glyphs(digits: str, mnist_dir: Path, seed: int, say: Say) -> Glyphs:
     named: dict[str, Callable[[], Glyphs]] = {
         "mnist": lambda: _mnist(mnist_dir, say),
         "mnist-5k": lambda: _mnist_5k(mnist_dir, say),
-        "font": lambda: _from_font(seed),
+        "font": lambda: _cut(draw_digits(FONT_TRAIN + FONT_TEST, seed), FONT_TRAIN, "font"),
+        "blobs": lambda: _cut(draw_blobs(BLOBS_TRAIN + BLOBS_TEST, seed), BLOBS_TRAIN, "blobs"),
     }
     if digits in named:
         return named[digits]()
@@ -129,10 +132,10 @@ def _mnist_5k(folder: Path, say: Say) -> Glyphs:
 # --- drawn and own digits --------------------------------------------------------------------------------------------
 
 
-def _from_font(seed: int) -> Glyphs:
-    images, labels = draw_digits(FONT_TRAIN + FONT_TEST, seed)
-    cut = FONT_TRAIN
-    return _glyphs((images[:cut], labels[:cut]), (images[cut:], labels[cut:]), "font")
+def _cut(drawn: Images, train: int, source: str) -> Glyphs:
+    """The first ``train`` of what was drawn to train, the rest to test."""
+    images, labels = drawn
+    return _glyphs((images[:train], labels[:train]), (images[train:], labels[train:]), source)
 
 
 def _own(path: Path, seed: int, say: Say) -> Glyphs:

@@ -100,6 +100,16 @@ MISTAKES = [
     (["generate-data", "{tmp}/o.h5", "--digits", "font", "--scale", "40"], 2, "vanish when scaled by 1/40"),
     (["generate-data", "{tmp}/o.h5", "--digits", "{idx}"], 3, "idx"),
     (["generate-data", "{tmp}/o.h5", "--digits", "{tmp}/nothing"], 2, "nothing"),
+    (["generate-cells", "{tmp}", "--pictures", "1"], 2, "is not empty: say --force to replace"),
+    (["generate-cells", "{text}"], 2, "text.h5 is no folder"),
+    (["generate-cells", "{tmp}/c", "--cells", "many"], 2, "--cells many: expected something like 150 or 40..300"),
+    (["generate-cells", "{tmp}/c", "--cells", "9..3"], 2, "--cells 9..3: expected the fewest first"),
+    (["generate-cells", "{tmp}/c", "--cells", "9999"], 2, "9999 cells of 20 pixels do not fit a picture of 600 x 400"),
+    (["generate-cells", "{tmp}/c", "--size", "600"], 2, "--size 600: expected WIDTHxHEIGHT"),
+    (["generate-cells", "{tmp}/c", "--diameter", "0"], 2, "--diameter 0: expected 4 to"),
+    (["generate-cells", "{tmp}/c", "--noise", "nan"], 2, "--noise nan: expected 0 to 1"),
+    (["generate-cells", "{tmp}/c", "--dark", "soem"], 2, "did you mean 'some'?"),
+    (["generate-cells", "{tmp}/c", "--bits", "12"], 2, "there is no '12'"),
     *[([command, "9" * 5000], 2, "no file can have the name '999") for command in ("info", "preview", "eval")],
 ]
 
@@ -126,6 +136,7 @@ def test_a_mistake_is_one_sentence_and_its_exit_code(
     assert sentence in err
     assert data.read_bytes() == before
     assert not (tmp_path / "o.h5").exists()
+    assert not (tmp_path / "c").exists()
 
 
 @pytest.mark.parametrize("command", ["", *cli.airctl.commands])

@@ -37,6 +37,27 @@ def test_the_summary_is_that_of_the_file(tmp_path: Path) -> None:
         }
 
 
+def test_scenes_of_blobs_are_scenes_like_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counts, one label, sizes, and boxes in which all ink lies, through the composer of digits."""
+    monkeypatch.setattr(glyphs, "BLOBS_TRAIN", 30)
+    monkeypatch.setattr(glyphs, "BLOBS_TEST", 10)
+    out = tmp_path / "b.h5"
+    spec = SceneSpec(train=30, test=4, max_digits=3, scale_mean=2.0)
+    summary = generate_data(out, spec, "blobs", say=lambda message: None)
+    assert summary["digits"]["source"] == read_attributes(out)["digits"] == "blobs"
+    assert summary["object_size"] == 14
+    scenes = read_split(out, "train")
+    assert set(scenes.counts) == {0, 1, 2, 3}
+    for image, count, labels, boxes in zip(scenes.images, scenes.counts, scenes.labels, scenes.boxes, strict=True):
+        assert labels.tolist() == [0] * count + [255] * (3 - count)
+        outside = image.copy()
+        for x0, y0, x1, y1 in boxes[:count]:
+            assert image[y0:y1, x0:x1].max() > 150
+            assert 5 <= min(x1 - x0, y1 - y0) <= max(x1 - x0, y1 - y0) <= 18
+            outside[y0:y1, x0:x1] = 0
+        assert not outside.any()
+
+
 def test_the_source_of_the_digits_is_said(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """On stderr, with or without a progress bar; stdout stays empty."""
     for i, bar in enumerate((False, True)):

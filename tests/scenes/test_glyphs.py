@@ -1,6 +1,7 @@
 """Digits: each source gives what it says, never one digit on both sides, and strangers' files are not believed."""
 
 import gzip
+import hashlib
 import io
 import warnings
 import zipfile
@@ -12,6 +13,7 @@ from PIL import Image
 
 from airctl.errors import AirctlError, ConfigError, InputFileError
 from airctl.scenes import Glyphs, fetch, glyphs, load_glyphs, sources
+from airctl.scenes.blobs import draw_blobs
 from airctl.scenes.font import draw_digits
 
 from .test_idx import idx_bytes
@@ -65,6 +67,42 @@ def test_font_never_shares_a_digit_between_train_and_test(monkeypatch: pytest.Mo
     assert not share_a_digit(found)
 
 
+# --- blobs -----------------------------------------------------------------------------------------------------------
+
+
+def test_blobs_fill_the_middle_of_their_glyphs() -> None:
+    """28 x 28, black at the border, 13 to 26 pixels long, smooth edges, one label, all different."""
+    images, labels = draw_blobs(200, seed=1)
+    assert images.shape == (200, 28, 28)
+    assert labels.tolist() == [0] * 200
+    assert images[:, 1:27, 1:27].sum() == images.sum()
+    lengths = [max(np.ptp(np.nonzero(image)[axis]) + 1 for axis in (0, 1)) for image in images]
+    assert 13 <= min(lengths) < 17
+    assert 24 < max(lengths) <= 26
+    assert (images.max((1, 2)) > 150).all()
+    assert ((images > 0) & (images < 100)).any((1, 2)).all()
+    assert len({image.tobytes() for image in images}) == 200
+
+
+def test_blobs_follow_from_the_seed() -> None:
+    """The same seed draws the same blobs, as ever; another seed others."""
+    drawn = draw_blobs(20, 5)[0]
+    assert (
+        hashlib.sha256(drawn.tobytes()).hexdigest()
+        == "b07468caa00408295d74c9f84bfe4b9af318b3dc199ac2cc0945b035724542cd"
+    )
+    assert not np.array_equal(drawn, draw_blobs(20, 6)[0])
+
+
+def test_blobs_never_share_one_between_train_and_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sizes as announced, and the sets are disjoint by content."""
+    monkeypatch.setattr(glyphs, "BLOBS_TRAIN", 100)
+    monkeypatch.setattr(glyphs, "BLOBS_TEST", 50)
+    found = load("blobs")
+    assert (len(found.train_images), len(found.test_images), found.source) == (100, 50, "blobs")
+    assert not share_a_digit(found)
+
+
 # --- MNIST -----------------------------------------------------------------------------------------------------------
 
 
@@ -112,7 +150,7 @@ def test_mnist_5k_is_split_by_class(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("digits", ["mnits", "no/such/file", "x" * 5000, "zero\0byte"])
 def test_an_unknown_name_is_a_usage_error(digits: str) -> None:
     """A misspelt source names the nearest there is, or all of them."""
-    with pytest.raises(ConfigError, match=r"did you mean 'mnist'|known are font, mnist, mnist-5k"):
+    with pytest.raises(ConfigError, match=r"did you mean 'mnist'|known are blobs, font, mnist, mnist-5k"):
         load(digits)
 
 
