@@ -9,6 +9,7 @@ from PIL import Image
 
 _QUALITIES = (88, 75, 60)  # of JPEG; below the last one blocks are seen, so that the picture is made smaller instead
 _SMALLER = 0.8
+_LONGEST = 65_500  # pixels of a side of a JPEG file
 
 
 def as_image(picture: np.ndarray) -> Image.Image:
@@ -23,17 +24,19 @@ def as_image(picture: np.ndarray) -> Image.Image:
 
 
 def jpeg(image: Image.Image, pixels: int, most: int) -> bytes:
-    """``image`` with at most ``pixels`` pixels as a JPEG file of at most ``most`` bytes.
+    """``image`` with at most ``pixels`` pixels as a JPEG file of at most ``most`` bytes (which has a head of up to 700).
 
     Quality is lowered first and then the size: what is smaller can still be read, what has blocks misleads.
     """
-    scale = min(1.0, (pixels / (image.width * image.height)) ** 0.5)
+    scale = min(1.0, (pixels / (image.width * image.height)) ** 0.5, _LONGEST / max(image.size))
     while True:
         size = max(1, int(image.width * scale)), max(1, int(image.height * scale))
+        scale *= _SMALLER
+        if size[0] * size[1] > pixels:  # of a line one pixel wide
+            continue
         scaled = image if size == image.size else image.resize(size, Image.Resampling.BOX)
         for quality in _QUALITIES:
             file = io.BytesIO()
             scaled.save(file, format="JPEG", quality=quality)
             if file.tell() <= most or size == (1, 1):
                 return file.getvalue()
-        scale *= _SMALLER
