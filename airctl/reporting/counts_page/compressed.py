@@ -24,7 +24,7 @@ def as_image(picture: np.ndarray) -> Image.Image:
 
 
 def jpeg(image: Image.Image, pixels: int, most: int) -> bytes:
-    """``image`` with at most ``pixels`` pixels as a JPEG file of at most ``most`` bytes (which has a head of up to 700).
+    """``image`` with at most ``pixels`` pixels as a JPEG file of at most ``most`` bytes (1000 or more).
 
     Quality is lowered first and then the size: what is smaller can still be read, what has blocks misleads.
     """
