@@ -34,9 +34,9 @@ test: setup lint site  ## linter, types, documentation, tests and their coverage
 coverage: setup  ## the same tests, with a page in build/coverage that shows each line
 	$(BIN)/python -m pytest --cov --cov-report=html:build/coverage
 
-browser: setup  ## the report page in a real browser, as Debian's chromium-driver package has it
+browser: setup  ## the report page and the page of counts in a real browser, as Debian's chromium-driver package has it
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[browser]'
-	$(BIN)/python -m pytest tests/reporting/test_browser.py -rs
+	$(BIN)/python -m pytest tests/reporting/test_browser.py tests/reporting/counts_page/test_counts_browser.py -rs
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -8,14 +8,12 @@ from __future__ import annotations
 import base64
 import json
 import os
-import shutil
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
+from reporting.browsing import NEEDS_BROWSER, SIZES, faint, opened, wait_until
 
 import airctl
 from airctl import config
@@ -24,14 +22,7 @@ from airctl.evaluation import RIGHT
 from airctl.reporting.words import outcome_label
 from airctl.scenes import SceneSpec, generate_data
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install 'airctl[browser]'")
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.skipif(
-        not (CHROMIUM and DRIVER), reason="no chromium and chromedriver: apt-get install chromium-driver"
-    ),
-    pytest.mark.filterwarnings("default"),  # what the driver's package warns of is not ours
-]
+pytestmark = NEEDS_BROWSER
 SMALL = (
     "network.hidden=16",
     "model.glimpse_hidden=12",
@@ -39,7 +30,6 @@ SMALL = (
     "train.validation=40",
     "train.validate_every=10",
 )
-SIZES = {"desktop": (1200, 800, False), "phone": (390, 844, True)}
 
 
 @pytest.fixture(scope="module")
@@ -55,31 +45,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder / "<img src=x onerror=alert(1)>", samples=4, batch=4, estimators=["exact", "score-function"]
     )
     return folder / "<img src=x onerror=alert(1)>"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A headless chromium that has no network."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for word in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "hide-scrollbars"):
-        options.add_argument(f"--{word}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
-
-
-def opened(browser: Any, page: Path, size: str = "desktop", dark: bool = False) -> Any:
-    """The page as it is after loading, of a given size, light or dark."""
-    width, height, mobile = SIZES[size]
-    scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
-    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    browser.get_log("browser"), browser.get_log("performance")  # what came before is not of this page
-    browser.get(page.as_uri())
-    return browser
 
 
 @pytest.fixture(scope="module")
@@ -208,42 +173,6 @@ def test_it_fits_a_phone(browser: Any, page: Path) -> None:
     assert browser.execute_script(small) == 0
 
 
-# The contrast of every element with text of its own: its colour (its fill in a chart) against the backgrounds behind
-# it, laid over each other. No text of the page stands on a picture.
-CONTRASTS = """
-const parse = (c) => (c.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
-const over = ([r, g, b, a = 1], under) => [r, g, b].map((part, i) => part * a + under[i] * (1 - a));
-const light = (rgb) => rgb.map((p) => p / 255).map((p) => p <= 0.04045 ? p / 12.92 : ((p + 0.055) / 1.055) ** 2.4)
-  .reduce((sum, p, i) => sum + p * [0.2126, 0.7152, 0.0722][i], 0);
-const found = [];
-for (const e of document.querySelectorAll("body *")) {
-  const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
-  if (!own || ["SCRIPT", "STYLE", "NOSCRIPT"].includes(e.tagName) || !e.getClientRects().length) continue;
-  const behind = [];
-  let shown = 1;
-  for (let p = e; p; p = p.parentElement) {
-    behind.unshift(parse(getComputedStyle(p).backgroundColor));
-    shown *= Number(getComputedStyle(p).opacity);
-  }
-  const ground = behind.reduce((under, c) => over(c, under), [255, 255, 255]);
-  const style = getComputedStyle(e);
-  const ink = parse(e instanceof SVGElement ? style.fill : style.color);
-  const seen = over([...ink.slice(0, 3), (ink[3] ?? 1) * shown], ground);
-  const [a, b] = [light(seen), light(ground)].sort((x, y) => y - x);
-  found.push([(a + 0.05) / (b + 0.05), `${e.tagName}: ${e.textContent.trim().slice(0, 40)}`]);
-}
-return found;
-"""
-
-
-def faint(browser: Any, ratio: float = 4.5) -> list[str]:
-    """The texts of the page with less contrast than ``ratio``."""
-    browser.execute_script("document.querySelectorAll('details').forEach(d => { d.open = true; })")
-    seen = browser.execute_script(CONTRASTS)
-    assert len(seen) > 100
-    return [f"{contrast:.2f} {text}" for contrast, text in seen if contrast < ratio]
-
-
 @pytest.mark.parametrize("dark", [False, True])
 def test_every_text_has_a_contrast_of_four_and_a_half(browser: Any, page: Path, dark: bool) -> None:
     """WCAG 2.1, 1.4.3, from the colours as rendered: letters of the page, its buttons and its charts."""
@@ -355,13 +284,6 @@ def test_every_command_can_be_copied(browser: Any, page: Path, allowed: bool) ->
         if not allowed:
             assert browser.execute_script("return getSelection().toString()") == text
         assert pasted(browser) == text
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 3) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def pasted(browser: Any) -> str:

@@ -21,6 +21,7 @@ def loaded_by(code: str) -> set[str]:
     "code",
     [
         "import airctl, airctl.cli, airctl.reporting, airctl.commands.report, airctl.reporting.charts",
+        "import airctl.reporting.counts_page",
         "import airctl.cli, airctl.cli.measuring, airctl.cli.data, airctl.cli.training, airctl.cli.finding",
     ],
 )
