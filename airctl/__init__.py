@@ -9,7 +9,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from airctl._version import __version__
 from airctl.commands.evaluate import evaluate
-from airctl.commands.export import export
+from airctl.commands.export import export, export_onnx
 from airctl.commands.generate import generate
 from airctl.commands.infer import infer
 from airctl.commands.info import info
@@ -41,6 +41,7 @@ __all__ = [
     "draw_run",
     "evaluate",
     "export",
+    "export_onnx",
     "generate",
     "infer",
     "info",
