@@ -9,7 +9,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from airctl._version import __version__
 from airctl.commands.evaluate import evaluate
-from airctl.commands.export import export
+from airctl.commands.export import export, export_onnx
 from airctl.commands.generate import generate
 from airctl.commands.generate_cells import generate_cells
 from airctl.commands.infer import infer
@@ -42,6 +42,7 @@ __all__ = [
     "draw_run",
     "evaluate",
     "export",
+    "export_onnx",
     "generate",
     "generate_cells",
     "infer",

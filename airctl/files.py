@@ -10,8 +10,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from airctl.errors import ConfigError, InputFileError, StorageError
@@ -72,6 +72,13 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Write a file, all of it or nothing."""
     with atomic_path(path) as part:
         _write(part, content, _NEW | os.O_EXCL)
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Write files that belong together: each is whole beside its place before the first one is put into its own."""
+    with ExitStack() as stack:
+        for path, content in contents.items():
+            _write(stack.enter_context(atomic_path(path)), content, _NEW | os.O_EXCL)
 
 
 def write_text(path: Path, text: str) -> None:

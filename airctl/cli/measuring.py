@@ -119,21 +119,31 @@ def report(runs: tuple[Path, ...], **options: Any) -> None:
     click.echo(command.report(runs, warn=warn, **options))
 
 
-@airctl.command(short_help="A trained model as one small file.")
+@airctl.command(short_help="A trained model as one small file, or as ONNX.")
 @click.argument("run", type=FILE)
-@click.option("-o", "--out", type=FILE, required=True, metavar="FILE.airctl", help="File to write.")
-@click.option("--force", is_flag=True, help="Replace a file that exists.")
+@click.option("-o", "--out", type=FILE, required=True, metavar="FILE", help="FILE.airctl, or FILE.onnx for ONNX.")
+@click.option("--force", is_flag=True, help="Replace files that exist.")
 @CHECKPOINT
-def export(run: Path, **options: Any) -> None:
-    """Write the model of a run to one file, without what only training needs.
+def export(run: Path, out: Path, **options: Any) -> None:
+    """Write the model of a run to one file, without what only training needs, or as ONNX.
 
     \b
     airctl export runs/first -o digits.airctl
     airctl infer digits.airctl photo.jpg
+    airctl export runs/first -o digits.onnx
 
-    The file holds weights, config, origin and a sha256 of it all, which is checked when it is read. eval, infer,
+    FILE.airctl holds weights, config, origin and a sha256 of it all, which is checked when it is read. eval, infer,
     preview, variance-report and info take it in the place of a run folder.
+
+    FILE.onnx is for programs without airctl (docs/onnx.md): three graphs, FILE.map.onnx, FILE.encoder.onnx and
+    FILE.decoder.onnx, which are compared with the model before they are written. It needs airctl[onnx] and a model
+    of proposals, such as preset fast trains.
     """
     from airctl.commands import export as command
 
-    click.echo(command.export(run, **options))
+    if out.suffix not in (".airctl", ".onnx"):
+        raise errors.ConfigError(f"out={out}: expected a name that ends in .airctl or .onnx", "out")
+    as_onnx = out.suffix == ".onnx"
+    written = command.export_onnx(run, out, **options) if as_onnx else [command.export(run, out, **options)]
+    for path in written:
+        click.echo(path)

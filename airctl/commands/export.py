@@ -1,12 +1,13 @@
-"""A trained model as one small file: ``airctl export``."""
+"""A trained model as one small file, or as ONNX: ``airctl export``."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from airctl.commands.loaded import load
 from airctl.errors import ConfigError
-from airctl.training import exported
+from airctl.training import exported, onnx_files
 
 
 def export(run: Path | str, out: Path | str, *, checkpoint: str = "last", force: bool = False) -> Path:
@@ -15,9 +16,30 @@ def export(run: Path | str, out: Path | str, *, checkpoint: str = "last", force:
     It holds weights, config and origin, and nothing of the optimiser. A file that exists is replaced only by ``force``.
     """
     out = Path(out)
-    if out.exists() and not force:
-        raise ConfigError(f"{out} exists: say force=True to replace it, or choose another name", "force")
+    _require_free([out], force)
     loaded = load(run, checkpoint, "cpu")
     name = loaded.run.resolve().name if loaded.is_run else exported.read_header(loaded.path).run
     exported.write(out, name, loaded.step, loaded.config, loaded.data, loaded.weights_sha256, loaded.model)
     return out
+
+
+def export_onnx(run: Path | str, out: Path | str, *, checkpoint: str = "last", force: bool = False) -> list[Path]:
+    """Write the model of a run as ONNX for ``out`` = NAME.onnx; returns the paths of the three files.
+
+    NAME.map.onnx, NAME.encoder.onnx and NAME.decoder.onnx, each with all that a count needs in its metadata
+    (docs/onnx.md). They are compared with the model by onnxruntime first: ``AirctlError``, with nothing written, if one
+    differs by more than 1e-4. ``ConfigError`` without the packages of ``airctl[onnx]``, for a recurrent network, and
+    for files that exist unless ``force`` replaces them.
+    """
+    out = Path(out)
+    onnx_files.require(out)  # before anything is loaded
+    _require_free(onnx_files.paths(out).values(), force)
+    loaded = load(run, checkpoint, "cpu")
+    return onnx_files.write(out, loaded.model, loaded.weights_sha256, loaded.step)
+
+
+def _require_free(paths: Iterable[Path], force: bool) -> None:
+    """Raise ``ConfigError`` for a file that exists, unless it may be replaced."""
+    for path in paths:
+        if path.exists() and not force:
+            raise ConfigError(f"{path} exists: say force=True to replace it, or choose another name", "force")

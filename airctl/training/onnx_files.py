@@ -1,0 +1,214 @@
+"""A trained model as ONNX, for programs without torch: map, glimpse encoder and decoder, a graph and a file each.
+
+    map       picture [B, 1, H, W] in [0, 1] -> logits [B, h, w], loc and sd of q(z_where | x) [B, h, w, 3]
+    encoder   glimpses [M, G, G]             -> loc and sd of q(z_what | x_att) [M, C]
+    decoder   z_what [M, C]                  -> drawn [M, G, G]
+
+h and w are half of H and W, rounded up. Between the graphs lie the choice of cells, crop, paste and the sum over
+subsets: sums of a page (examples/count_with_onnx.py), whose numbers are in the metadata of each file.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from airctl import _version
+from airctl.errors import AirctlError, ConfigError
+from airctl.files import write_together
+from airctl.model import AIR
+from airctl.model.poses import InPixels
+from airctl.model.posteriors import loc_and_sd
+from airctl.model.proposals import Proposals
+
+SUFFIX = ".onnx"
+TOLERANCE = 1e-4  # that onnxruntime may differ from torch: absolute, or relative where a number is above 1
+
+
+class MapGraph(nn.Module):
+    """q(z_pres | x) and q(z_where | x) of every cell, from a picture [B, 1, H, W]."""
+
+    def __init__(self, network: Proposals) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        seen = self.network.map(picture[:, 0])
+        batch, height, width = seen.logits.shape
+        cells = torch.arange(height * width, device=picture.device).expand(batch, -1)
+        loc, sd = loc_and_sd(self.network.where(seen, cells)[1])
+        return seen.logits, loc.unflatten(1, (height, width)), sd.unflatten(1, (height, width))
+
+
+class EncoderGraph(nn.Module):
+    """q(z_what | x_att), from glimpses [M, G, G]."""
+
+    def __init__(self, model: AIR) -> None:
+        super().__init__()
+        self.encoder, self.what = model.encoder, model.what
+
+    def forward(self, glimpses: Tensor) -> tuple[Tensor, Tensor]:
+        return loc_and_sd(self.what(self.encoder(glimpses)))
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What is written as one file."""
+
+    module: nn.Module
+    inputs: Mapping[str, Sequence[str]]  # the dimensions that are free, in their place; "" for one that is not
+    outputs: Mapping[str, Sequence[str]]
+    examples: Sequence[Tensor]  # of its one input: the first is traced, all are compared
+
+
+def paths(out: Path) -> dict[str, Path]:
+    """The files of NAME.onnx by their graphs: NAME.map.onnx, NAME.encoder.onnx and NAME.decoder.onnx."""
+    return {name: out.with_suffix(f".{name}{SUFFIX}") for name in ("map", "encoder", "decoder")}
+
+
+def require(out: Path, model: AIR | None = None) -> None:
+    """Raise ``ConfigError`` for a name without the suffix, for missing packages, and for a ``model`` without a map."""
+    if out.suffix != SUFFIX:
+        raise ConfigError(f"out={out}: expected a name that ends in {SUFFIX}", "out")
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+    except ImportError as error:
+        raise ConfigError(
+            f"out={out} needs the packages onnx and onnxruntime: pip install 'airctl[onnx]'", "out"
+        ) from error
+    if model is not None and not isinstance(model.network, Proposals):
+        kind = model.config.network.kind
+        raise ConfigError(
+            f"out={out}: a model with network.kind={kind} cannot be written as ONNX, expected one with "
+            "network.kind=proposals, such as preset fast trains",
+            "out",
+        )
+
+
+def write(out: Path, model: AIR, weights_sha256: str, step: int) -> list[Path]:
+    """Write the three files, all whole or none; returns their paths.
+
+    ``AirctlError``, with nothing written, where onnxruntime gives other numbers than ``model`` for one of them.
+    """
+    require(out, model)
+    told = {"airctl": _version.__version__, "weights_sha256": weights_sha256, "step": step, **reading(model)}
+    contents = {}
+    for name, graph in graphs(model).items():
+        content = _traced(graph, {"graph": name, **told})
+        if not (worst := difference(content, graph)) <= TOLERANCE:  # NaN as well
+            raise AirctlError(
+                f"the ONNX graph of the {name} differs from the model by {worst:.1e}, expected at most {TOLERANCE}: "
+                "nothing was written, try the versions of torch and onnxruntime in constraints.txt"
+            )
+        contents[paths(out)[name]] = content
+    write_together(contents)
+    return list(contents)
+
+
+def reading(model: AIR) -> dict[str, float | list[float]]:
+    """What a count needs beside the graphs; lengths in pixels. docs/onnx.md explains each."""
+    sizes, network, poses = model.config.model, model.network, model.poses
+    assert isinstance(network, Proposals)
+    assert isinstance(poses, InPixels)
+    return {
+        "canvas": sizes.canvas,
+        "object_size": network.object_size,
+        "usual_side": poses.usual,
+        "spread": poses.spread,
+        "window": poses.window,
+        "glimpse": sizes.glimpse,
+        "what": sizes.what,
+        "objects": network.reading_size,
+        "maxima": network.number,
+        "dense": network.dense,
+        "radius": network.radius,
+        "likelihood_sd": model.config.likelihood.sd,
+        "reading_temperature": network.temperature,
+        "log_count_prior": model.count(network.reading_size).tolist(),
+    }
+
+
+def graphs(model: AIR) -> dict[str, Graph]:
+    """The graphs by their names."""
+    sizes, network = model.config.model, model.network
+    assert isinstance(network, Proposals)
+    draw = torch.Generator().manual_seed(0)
+    side, glimpse = max(sizes.canvas, 8), sizes.glimpse
+    pictures = [(2, side, side), (1, side + 1, side + 3), (1, 2 * side, side + 2)]  # odd sides have half a cell
+    numbers = (network.reading_size, 1)
+    cells = ("batch", "rows", "columns")
+    return {
+        "map": Graph(
+            MapGraph(network),
+            {"picture": ("batch", "", "height", "width")},
+            {"logits": cells, "loc": cells, "sd": cells},
+            [torch.rand(batch, 1, height, width, generator=draw) for batch, height, width in pictures],
+        ),
+        "encoder": Graph(
+            EncoderGraph(model),
+            {"glimpses": ("objects",)},
+            {"loc": ("objects",), "sd": ("objects",)},
+            [torch.rand(number, glimpse, glimpse, generator=draw) for number in numbers],
+        ),
+        "decoder": Graph(
+            model.decoder,
+            {"z_what": ("objects",)},
+            {"drawn": ("objects",)},
+            [torch.randn(number, sizes.what, generator=draw) for number in numbers],
+        ),
+    }
+
+
+def difference(content: bytes, graph: Graph) -> float:
+    """The largest difference of onnxruntime from torch over the examples, relative where a number is above 1."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    (name,), worst = graph.inputs, torch.zeros(())
+    for example in graph.examples:
+        with torch.no_grad():
+            told = graph.module(example)
+        expected = (told,) if isinstance(told, Tensor) else told
+        for ours, theirs in zip(expected, session.run(None, {name: example.numpy()}), strict=True):
+            apart = (torch.from_numpy(theirs) - ours).abs() / ours.abs().clamp(min=1)
+            worst = torch.maximum(worst, apart.max())
+    return float(worst)
+
+
+def _traced(graph: Graph, told: Mapping[str, object]) -> bytes:
+    """The bytes of an ONNX file with the metadata ``told``: text as it is, all else as JSON."""
+    import onnx
+
+    free = {
+        name: {place: dimension for place, dimension in enumerate(dimensions) if dimension}
+        for name, dimensions in [*graph.inputs.items(), *graph.outputs.items()]
+    }
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        path = Path(folder) / f"graph{SUFFIX}"
+        # By TorchScript: the newer exporter needs two more packages, and fails on a map whose sides are free.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            graph.module,
+            (graph.examples[0],),
+            path,
+            input_names=list(graph.inputs),
+            output_names=list(graph.outputs),
+            dynamic_axes=free,
+            dynamo=False,
+        )
+        proto = onnx.load_model(path)
+    proto.producer_name, proto.producer_version = "airctl", _version.__version__
+    onnx.helper.set_model_props(
+        proto, {key: value if isinstance(value, str) else json.dumps(value) for key, value in told.items()}
+    )
+    onnx.checker.check_model(proto)
+    content: bytes = proto.SerializeToString(deterministic=True)
+    return content
