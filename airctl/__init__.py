@@ -8,10 +8,12 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from airctl._version import __version__
+from airctl.commands.count import count
 from airctl.commands.evaluate import evaluate
 from airctl.commands.export import export, export_onnx
 from airctl.commands.generate import generate
 from airctl.commands.generate_cells import generate_cells
+from airctl.commands.import_pictures import import_pictures
 from airctl.commands.infer import infer
 from airctl.commands.info import info
 from airctl.commands.loaded import load
@@ -38,6 +40,7 @@ __all__ = [
     "SceneSpec",
     "VarianceReport",
     "__version__",
+    "count",
     "draw_data",
     "draw_run",
     "evaluate",
@@ -45,6 +48,7 @@ __all__ = [
     "export_onnx",
     "generate",
     "generate_cells",
+    "import_pictures",
     "infer",
     "info",
     "load",

@@ -56,3 +56,9 @@ class AccuracyMissedError(AirctlError):
     """The accuracy that an evaluation had to reach was not reached (exit code 7)."""
 
     exit_code = 7
+
+
+class UnlikeError(AirctlError):
+    """A picture is unlike those that the model has learnt from, or a limit was reached (exit code 8)."""
+
+    exit_code = 8

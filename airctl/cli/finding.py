@@ -2,71 +2,94 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
+from tqdm import tqdm
 
-from airctl.cli.shell import CHECKPOINT, DEVICE, FILE, Word, airctl, in_options, shown, warn
-from airctl.results.door import dumps, to_json
+from airctl.cli.counting import Size
+from airctl.cli.shell import CHECKPOINT, DEVICE, FILE, Word, airctl, words
+from airctl.cli.told import FoundTold, Refused
+
+
+class Shard(click.ParamType):  # type: ignore[type-arg]
+    """I/N: part I of N."""
+
+    name = "shard"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        part, slash, parts = str(value).partition("/")
+        if not (slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+            self.fail(f"{value!r} is no part: expected I/N, such as 1/4", param, ctx)
+        return int(part), int(parts)
 
 
 @airctl.command(short_help="Counts, boxes and crops for your own pictures.")
-@click.argument("run", type=FILE, metavar="RUN|FILE.airctl")
+@click.argument("run", type=FILE, metavar="RUN|FILE.airctl|NAME")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGES...")
-@click.option("-o", "--out", type=FILE, default=None, help="Folder for annotated PNGs, crops and reconstructions.")
+@click.option("-o", "--out", type=FILE, default=None, help="Folder for tables, annotated pictures, crops and a page.")
+@click.option("--csv", is_flag=True, help="Only counts.csv and objects.csv, as they come: for very many pictures.")
+@click.option("--format", "formats", default=None, help="Only files such as csv,coco,yolo,labels,imagej,geojson.")
+@click.option("--resume", is_flag=True, help="Go on with the tables of a call that was stopped (--csv).")
+@click.option("--shard", type=Shard(), default="1/1", metavar="I/N", help="Only part I of N of the pictures.")
+@click.option("--force", is_flag=True, help="Write into a folder that is not empty.")
+@click.option("--object-size", type=Size(0.0), default=None, help="Diameter of an object in pixels of the pictures.")
 @click.option("--invert", type=Word("auto", "yes", "no"), default="auto", show_default=True, help="Dark to bright.")
 @click.option(
     "--background", type=click.IntRange(0, 255), default=None, help="Its brightness; the border's by default."
 )
 @click.option(
-    "--fit", type=Word("pad", "stretch"), default="pad", show_default=True, help="Keep the aspect ratio or not."
+    "--fit",
+    type=Word("auto", "pad", "stretch", "whole"),
+    default="auto",
+    show_default=True,
+    help="How a picture becomes a canvas.",
 )
 @click.option("--fill", type=float, default=1.0, show_default=True, help="Share of the canvas that a picture takes.")
 @click.option("--resample", type=Word("area", "lanczos", "nearest"), default="area", show_default=True)
 @click.option("--dataset", default=None, help="Array of an .npz or HDF5 file; images, or test/images, by default.")
 @click.option("--num-steps", type=click.IntRange(1, 64), default=None, help="Steps to take; as in training by default.")
+@click.option("--min-score", type=click.FloatRange(0, 1), default=0.0, help="Leave out less probable objects.")
+@click.option("--exclude-edges", is_flag=True, help="Leave out objects that the border cuts off.")
 @CHECKPOINT
 @DEVICE
+@click.option("--strict", is_flag=True, help="Exit with code 8 if a count cannot be trusted.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per picture on stdout.")
-@click.pass_context
 def infer(
-    ctx: click.Context, /, run: Path, images: tuple[str, ...], out: Path | None, dataset: str | None,
-    num_steps: int | None, checkpoint: str, device: str, as_json: bool, **how: Any,
+    run: Path, images: tuple[str, ...], out: Path | None, csv: bool, formats: str | None, resume: bool,
+    shard: tuple[int, int], force: bool, dataset: str | None, num_steps: int | None, min_score: float,
+    exclude_edges: bool, checkpoint: str, device: str, strict: bool, as_json: bool, **how: Any,
 ) -> None:  # fmt: skip
-    """Find and count the objects of your own pictures (alias: predict).
+    """Find and count the objects of your own pictures with a trained model (alias: predict).
 
     \b
     airctl infer runs/first photo.jpg
     airctl infer runs/first scans/ 'more/*.tif' -o found --json
+    airctl infer blobs many/ -o found --csv --resume
 
-    IMAGES are files, folders, patterns, or .npy, .npz and HDF5 stacks. The model reads small square canvases, bright
-    on black. Each picture is made grey, and inverted if its border is bright (--invert); what is as dark as its border
-    becomes black (--background). It is resized to the canvas (--resample: averages, Lanczos or the nearest pixel) and
-    padded with black (--fit stretch fills the canvas instead). Objects must be about as large on the canvas as in
-    training: --fill 0.5 makes them half as large. Boxes are in pixels of the original picture. Unreadable files are
-    reported on stderr, and the exit code is 3.
+    IMAGES are files, folders, patterns, multi-page TIFFs, or .npy, .npz and HDF5 stacks. A model that has learnt from
+    pictures (airctl count, airctl import) has yours made as those were; --object-size says if the objects are of
+    another size here. To any other model pictures are shown bright on black: inverted if the border is bright
+    (--invert), what is as dark as the border black (--background). A picture larger than the canvas is then looked at
+    pixel for pixel if the network reads any size (--fit whole), else resized to the canvas (--fit pad or stretch,
+    --fill, --resample). Boxes are in pixels of the original picture.
+
+    A picture unlike those that the model has learnt from is named on stderr; --strict makes that exit code 8.
+    Unreadable files are reported on stderr, and the exit code is 3.
     """
-    from airctl import errors, reporting, scenes
+    from airctl import scenes
     from airctl.commands import infer as command
 
-    refused: list[errors.InputFileError] = []
-
-    def refuse(error: errors.InputFileError) -> None:
-        refused.append(error)
-        warn(in_options(error))
-
-    rows = []
-    for found in command.infer(
-        run, images, fitting=scenes.Fitting(**how), dataset=dataset, checkpoint=checkpoint, num_steps=num_steps,
-        device=device, out=out, refuse=refuse,
-    ):  # fmt: skip
-        result = command.as_result(found)
-        if as_json:
-            click.echo(dumps(result))
-        else:
-            rows.append(to_json(result) | {"image": shown(found.image)})
-    if rows:
-        click.echo(reporting.found_table(rows))
-    if refused:
-        ctx.exit(errors.InputFileError.exit_code)
+    asked = ["csv"] * csv + words(formats)
+    with Refused() as refused, FoundTold(as_json, strict) as told:
+        found = command.infer(
+            run, images, fitting=scenes.Fitting(**how), dataset=dataset, checkpoint=checkpoint, num_steps=num_steps,
+            device=device, min_score=min_score, exclude_edges=exclude_edges, out=out, formats=asked, force=force,
+            resume=resume, shard=shard, refuse=refused,
+        )  # fmt: skip
+        for one in tqdm(found, unit=" pictures", file=sys.stderr, disable=not sys.stderr.isatty(), dynamic_ncols=True):
+            told(one)

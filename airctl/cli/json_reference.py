@@ -8,6 +8,7 @@ from airctl.results import door
 from airctl.results.evaluation import Evaluation
 from airctl.results.found import FoundPicture
 from airctl.results.generated import Generated, GeneratedCells
+from airctl.results.imported import Imported
 from airctl.results.summary import DataSummary, ModelSummary, RunSummary
 from airctl.results.sweep import SweepResult
 from airctl.results.training import TrainResult
@@ -17,7 +18,7 @@ HEAD = f"""\
 # Results as JSON
 
 Written by `make docs` from the results themselves; a test keeps the two equal. `--json` prints one object on stdout
-(`infer` one per picture, each on a line). The same objects are the result files of a run folder.
+(`infer` and `count` one per picture, each on a line). The same objects are the result files of a run folder.
 
 Every object has `"schema": {door.SCHEMA}`, which changes when a key is renamed or means something else; a new key does
 not change it, so ignore keys that you do not know. Keys are snake_case. A number that is not finite is `null`.
@@ -38,6 +39,8 @@ RESULTS: dict[str, tuple[type[Any], str]] = {
     ),
     "variance-report": (VarianceReport, "Kept as `variance.json`."),
     "infer": (FoundPicture, ""),
+    "count": (FoundPicture, ""),
+    "import": (Imported, ""),
     "sweep": (SweepResult, "Kept as `sweep.json` in the folder of the sweep."),
     "info DATA.h5": (DataSummary, ""),
     "info RUN": (RunSummary, ""),

@@ -30,8 +30,13 @@ class TrainingBar:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the bar; what is told next stands below it."""
         if self.bar is not None:
             self.bar.close()
+            self.bar = None
 
     def __call__(self, progress: Progress) -> None:
         if self.quiet:

@@ -1,26 +1,25 @@
-"""Count and find the objects of one's own pictures: ``airctl infer``."""
+"""Count and find the objects of one's own pictures with a trained model: ``airctl infer``."""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from PIL import Image
-
+from airctl.commands.found_files import FoundFiles, as_result, check_folder, key, mended
 from airctl.commands.loaded import Loaded, load
-from airctl.files import atomic_path
-from airctl.formats.writer import file_name
+from airctl.errors import ConfigError
 from airctl.inference import Found, find_in_pictures
-from airctl.reporting.annotate import annotated, side_by_side
-from airctl.results.found import FoundObject, FoundPicture
 from airctl.scenes import Fitting, Picture, read_scenes
 from airctl.scenes.own import Refuse
+
+__all__ = ["as_result", "infer"]
 
 _BATCH, _BATCH_PIXELS = 64, 2**25  # pictures read at once: so many, and no more once they have so many pixels
 
 
 def infer(
-    run: Path | str,
+    run: Path | str | Loaded,
     images: Sequence[Path | str],
     *,
     fitting: Fitting | None = None,
@@ -28,66 +27,73 @@ def infer(
     checkpoint: str = "last",
     num_steps: int | None = None,
     device: str = "auto",
+    min_score: float = 0.0,
+    exclude_edges: bool = False,
     out: Path | str | None = None,
+    formats: Sequence[str] = (),
+    force: bool = False,
+    resume: bool = False,
+    shard: tuple[int, int] = (1, 1),
     refuse: Refuse | None = None,
 ) -> Iterator[Found]:
     """Count and find the objects of ``images``: picture files, folders, glob patterns, .npy, .npz or HDF5 stacks.
 
-    ``fitting`` says how a picture becomes the model's canvas; the count is the most probable one, as in ``evaluate``.
-    Into the folder ``out`` go, for each picture, itself with the boxes, the
-    objects cut out of it, and what the model read beside what it drew. ``refuse`` is given the error of a file that
-    cannot be read; without it, that ``InputFileError`` is raised.
+    ``run`` is a run folder, an exported file, the name of a model that comes with airctl, or what ``load`` gave;
+    ``fitting`` says how a picture becomes what the model reads. Objects less probable than ``min_score`` or, with
+    ``exclude_edges``, cut off by the picture's border are not counted.
+
+    Into the folder ``out`` go the tables counts.csv and objects.csv, each picture with its boxes, what the model read
+    beside what it drew, the objects cut out, and a page that shows all; with ``formats`` (of ``airctl.formats``) only
+    those, in constant memory. ``resume`` goes on with the tables of a call that was stopped; ``shard`` (i, n) takes
+    the i-th of n parts of the pictures. ``ConfigError`` if ``out`` holds something, without ``force`` or ``resume``.
+    ``refuse`` is given the error of a file that cannot be read; without it, that ``InputFileError`` is raised.
     """
-    loaded = load(run, checkpoint, device)
-    folder = Path(out) if out is not None else None
-    return _infer(loaded, images, fitting or Fitting(), dataset, num_steps, folder, refuse)
+    loaded = run if isinstance(run, Loaded) else load(run, checkpoint, device)
+    part, parts = shard
+    if not 1 <= part <= parts:
+        raise ConfigError(f"shard={part}/{parts}: expected the number of one of the parts", "shard")
+    if (formats or resume) and out is None:
+        raise ConfigError("there is no folder to write to: say out=FOLDER", "out")
+    done: set[str] = set()
+    if out is not None:
+        out = Path(out)
+        if not resume:
+            check_folder(out, force)
+        formats = formats or ("csv",) * resume
+        done = mended(out) if resume else done
+
+    def wanted(name: str) -> bool:
+        return zlib.crc32(name.encode("utf-8", "surrogateescape")) % parts == part - 1 and key(name) not in done
+
+    pictures = read_scenes(images, dataset, refuse, wanted)
+    found = found_in(loaded, pictures, fitting or Fitting(), num_steps, min_score, exclude_edges)
+    return _written(found, out, formats, resume) if out is not None else found
 
 
-def as_result(found: Found) -> FoundPicture:
-    """What was found in a picture without its pixels, rounded to a tenth of a pixel and a hundredth of a per cent."""
-    boxes = [
-        FoundObject((round(x0, 1), round(y0, 1), round(x1, 1), round(y1, 1)), round(box.probability, 4))
-        for box in found.boxes
-        for x0, y0, x1, y1 in [box.box]
-    ]
-    return FoundPicture(found.image, found.count, [round(p, 4) for p in found.probabilities], boxes)
+def found_in(
+    loaded: Loaded, pictures: Iterator[Picture], fitting: Fitting, num_steps: int | None = None,
+    min_score: float = 0.0, exclude_edges: bool = False,
+) -> Iterator[Found]:  # fmt: skip
+    """What the model finds in each of ``pictures``, some of which are in memory at a time."""
+    for batch in _batches(pictures):
+        for found in find_in_pictures(loaded.model, batch, fitting, num_steps):
+            yield found.kept(min_score, exclude_edges)
 
 
-def _infer(
-    loaded: Loaded,
-    images: Sequence[Path | str],
-    fitting: Fitting,
-    dataset: str | None,
-    num_steps: int | None,
-    out: Path | None,
-    refuse: Refuse | None,
-) -> Iterator[Found]:
-    number = 0
-    for pictures in _batches(read_scenes(images, dataset, refuse)):
-        for found in find_in_pictures(loaded.model, pictures, fitting, loaded.log_p(num_steps)):
-            number += 1
-            if out is not None:
-                _draw(found, out, number)
-            yield found
+def _written(found: Iterator[Found], out: Path, formats: Sequence[str], resume: bool) -> Iterator[Found]:
+    pictures = not formats
+    with FoundFiles(out, formats or ("csv",), pictures=pictures, crops=pictures, resume=resume) as files:
+        for one in found:
+            files.add(one)
+            yield one
 
 
 def _batches(pictures: Iterator[Picture]) -> Iterator[list[Picture]]:
     batch: list[Picture] = []
     for picture in pictures:
         batch.append(picture)
-        if len(batch) == _BATCH or sum(p.pixels.size for p in batch) > _BATCH_PIXELS:
+        if len(batch) == _BATCH or sum(p.values.size for p in batch) > _BATCH_PIXELS:
             yield batch
             batch = []
     if batch:
         yield batch
-
-
-def _draw(found: Found, out: Path, number: int) -> None:
-    """NNNN_name.png with the boxes, _model.png with canvas and reconstruction, _1.png, _2.png... with the objects."""
-    name = file_name(number, found.image)
-    pictures = {"": annotated(found.picture, [b.box for b in found.boxes], [b.probability for b in found.boxes])}
-    pictures["_model"] = side_by_side(found.canvas, found.reconstruction)
-    pictures |= {f"_{i}": cut for i, cut in enumerate(map(Image.fromarray, found.crops()), 1)}
-    for suffix, picture in pictures.items():
-        with atomic_path(out / f"{name}{suffix}.png") as part:
-            picture.save(part, format="PNG")

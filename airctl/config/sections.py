@@ -131,6 +131,7 @@ class PictureConfig:
     background: str = _choice("flat", "none", help="flat: uneven light is taken off; none: it is left")
     black: float = _at_least(0.0, -1.0, 1.0, help="brightness above the background that becomes 0")
     white: float = _at_least(1.0, 0.0, 2.0, help="brightness above the background that becomes 1")
+    adapt: str = _choice("no", "yes", help="whether all of this is found out anew for each picture")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from airctl.inference.answer import Answer
 from airctl.inference.detections import Detections, detections, find
 from airctl.inference.passes import CHUNK, passes
 from airctl.inference.pictures import Box, Found, find_in_pictures
+from airctl.inference.verdict import usual_of
 from airctl.inference.whole import WholePicture, find_in_whole
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "find_in_pictures",
     "find_in_whole",
     "passes",
+    "usual_of",
 ]

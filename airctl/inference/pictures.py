@@ -1,28 +1,29 @@
-"""What a trained model finds in a picture of any kind: the count, boxes in pixels of the picture, crops."""
+"""What a trained model finds in a picture of any kind and size: the count, boxes in pixels of the picture, crops."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from itertools import groupby
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from airctl.inference.answer import Answer
 from airctl.inference.detections import INK
 from airctl.inference.passes import passes
-from airctl.model import AIR
-from airctl.scenes import Fitted, Fitting, Picture, fit
+from airctl.inference.verdict import left_over, verdict
+from airctl.inference.whole import TILE, find_in_whole
+from airctl.model import AIR, Gaussian, Proposals
+from airctl.scenes import Fitted, Fitting, Picture, choose, develop, fit
 
 
 @dataclass(frozen=True)
 class Box:
-    """One object, in the order in which the model attended."""
+    """One object."""
 
-    box: tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the picture: what the step drew there
-    probability: float  # q(n >= i): that there is an i-th object
+    box: tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the picture: what was drawn for it
+    probability: float  # that there is such an object; with a recurrent network q(n >= i) of the i-th
 
 
 @dataclass(frozen=True)
@@ -31,55 +32,131 @@ class Found:
 
     image: str  # the file; of a stack, the file and [place]
     count: int  # the most probable n
-    probabilities: tuple[float, ...]  # q(n) for n = 0..N
+    first: int  # the count that ``probabilities`` begins with
+    probabilities: tuple[float, ...]  # p(n | x) for n = first, first + 1...
     boxes: tuple[Box, ...]  # as many as were counted
-    picture: np.ndarray  # as it came, upright, uint8 [h, w] or [h, w, 3]
-    canvas: np.ndarray  # what the model read, uint8 [D, D]
-    reconstruction: np.ndarray  # what it drew, float32 [D, D] in [0, 1]
+    fit: float  # share of the squared brightness of what the model read that the objects explain
+    at_limit: bool  # whether there may be more objects than were looked for
+    verdict: str  # fine, at_limit or unlike (``airctl.results.found``)
+    picture: np.ndarray  # as it is shown, upright, uint8 [h, w] or [h, w, 3]
+    canvas: np.ndarray  # what the model read, uint8 [H, W]
+    reconstruction: np.ndarray  # what it drew, float32 [H, W] in [0, 1]
 
     def crops(self) -> list[np.ndarray]:
         """The objects cut out of the picture."""
         return [cut_out(self.picture, box.box) for box in self.boxes]
 
-    def as_json(self) -> dict[str, Any]:
-        """{image, count, probabilities, boxes: [{box, probability}]}."""
-        boxes = [
-            {"box": [round(edge, 1) for edge in found.box], "probability": round(found.probability, 4)}
+    def kept(self, min_score: float = 0.0, exclude_edges: bool = False) -> Found:
+        """Without objects less probable than ``min_score`` or, with ``exclude_edges``, cut off by the border.
+
+        The count is then that of the objects kept; ``probabilities`` still speaks of all.
+        """
+        height, width = self.picture.shape[:2]
+        boxes = tuple(
+            found
             for found in self.boxes
-        ]
-        told = [round(probability, 4) for probability in self.probabilities]
-        return {"image": self.image, "count": self.count, "probabilities": told, "boxes": boxes}
+            if found.probability >= min_score and not (exclude_edges and _cut_off(found.box, width, height))
+        )
+        return self if len(boxes) == len(self.boxes) else replace(self, boxes=boxes, count=len(boxes))
 
 
-def find_in_pictures(model: AIR, pictures: Sequence[Picture], fitting: Fitting, log_p: Tensor) -> Iterator[Found]:
-    """What the model finds in each of ``pictures``, all in one pass, under the count prior ``log_p`` [N + 1]."""
+def view(model: AIR, picture: Picture, fitting: Fitting) -> Fitted:
+    """``picture`` as ``model`` reads it.
+
+    A model that has learnt from pictures, or whoever says how large the objects are, has the picture developed.
+    Otherwise it is fitted to the canvas or, for a network that reads any size, keeps its pixels if it is larger.
+    """
+    config, how = model.config, model.config.picture
+    if fitting.object_size is not None or how.adapt == "yes":
+        invert = None if fitting.invert == "auto" else fitting.invert
+        how = choose([picture], fitting.object_size or None, invert=invert, working_size=config.model.object_size)
+    if how.object_size:
+        return develop(picture, how, config.model.object_size)
+    if fitting.fit == "auto":
+        larger = max(picture.size) > config.model.canvas
+        fitting = replace(fitting, fit="whole" if larger and reads_any_size(model) else "pad")
+    return fit(picture, config.model.canvas, fitting)
+
+
+def reads_any_size(model: AIR) -> bool:
+    """Whether whole pictures can be given to ``find_in_whole``."""
+    return isinstance(model.network, Proposals) and isinstance(model.likelihood, Gaussian)
+
+
+def find_in_pictures(
+    model: AIR, pictures: Sequence[Picture], fitting: Fitting, num_steps: int | None = None, tile: int = TILE
+) -> Iterator[Found]:
+    """What the model finds in each of ``pictures``.
+
+    Neighbours that are read on the canvas of the training are read in one pass, in which the model proposes
+    ``num_steps`` objects for each; larger ones are read whole, in tiles of ``tile`` pixels.
+    """
     side = model.config.model.canvas
-    fitted = [fit(picture, side, fitting) for picture in pictures]
-    canvases = torch.from_numpy(np.stack([f.canvas for f in fitted])).to(model.device)
+    seen = [(picture, view(model, picture, fitting)) for picture in pictures]
+    for on_canvas, group in groupby(seen, lambda pair: pair[1].canvas.shape == (side, side)):
+        if on_canvas:
+            yield from _on_canvas(model, list(group), num_steps)
+        else:
+            yield from (_whole(model, picture, place, tile) for picture, place in group)
+
+
+def _on_canvas(model: AIR, seen: Sequence[tuple[Picture, Fitted]], num_steps: int | None) -> Iterator[Found]:
+    log_p = model.count(num_steps or model.reading_size)
+    canvases = torch.from_numpy(np.stack([place.canvas for _, place in seen])).to(model.device)
     objects, terms = next(passes(model, canvases, log_p, lambda batch: model.mean_noise(batch, len(log_p) - 1)))
     answer = Answer.of(model, objects, terms)
+    around, per_pixel = left_over(objects, answer)
+    bright = objects.canvas.square().mean((1, 2))
     ink, glimpses = objects.layers.ink_boxes(INK).double(), objects.boxes.double()
     tight = torch.where((ink[..., 2:] > ink[..., :2]).all(-1, keepdim=True), ink, glimpses)
     edges = tight.gather(1, answer.order[..., None].expand(-1, -1, 4)).cpu().numpy()
     counts, drawn = answer.counts.tolist(), answer.drawn.cpu().numpy()
     present, q = answer.present.tolist(), answer.log_count.exp().tolist()
-    for i, (picture, place) in enumerate(zip(pictures, fitted, strict=True)):
-        count = counts[i]
+    for i, (picture, place) in enumerate(seen):
+        count, left = counts[i], float(per_pixel[i])
+        at_limit = count == len(log_p) - 1
         yield Found(
             image=picture.name,
             count=count,
+            first=0,
             probabilities=tuple(q[i]),
-            boxes=_boxes(place, edges[i, :count], present[i]),
+            boxes=_boxes(place, edges[i, :count], present[i][:count]),
+            fit=1 - left / float(bright[i]) if bright[i] > 0 else float(left == 0),
+            at_limit=at_limit,
+            verdict=verdict(model, around[i, :count].cpu().numpy(), left, at_limit),
             picture=picture.pixels,
             canvas=place.canvas,
             reconstruction=drawn[i],
         )
 
 
+def _whole(model: AIR, picture: Picture, place: Fitted, tile: int) -> Found:
+    canvas = torch.from_numpy(place.canvas).to(model.device).float() / 255
+    found = find_in_whole(model, canvas, tile=tile)
+    return Found(
+        image=picture.name,
+        count=found.count,
+        first=found.sets.first,
+        probabilities=tuple(np.exp(found.sets.log_count).tolist()),
+        boxes=_boxes(place, found.boxes, found.present.tolist()),
+        fit=found.fit,
+        at_limit=found.at_limit,
+        verdict=verdict(model, found.around, found.left, found.at_limit),
+        picture=picture.pixels,
+        canvas=place.canvas,
+        reconstruction=found.drawn,
+    )
+
+
 def _boxes(place: Fitted, edges: np.ndarray, present: list[float]) -> tuple[Box, ...]:
     return tuple(
-        Box((x0, y0, x1, y1), p) for (x0, y0, x1, y1), p in zip(place.to_picture(edges).tolist(), present, strict=False)
+        Box((x0, y0, x1, y1), p) for (x0, y0, x1, y1), p in zip(place.to_picture(edges).tolist(), present, strict=True)
     )
+
+
+def _cut_off(box: tuple[float, float, float, float], width: int, height: int) -> bool:
+    """Whether a box reaches the outermost pixel of the picture."""
+    return box[0] < 1 or box[1] < 1 or box[2] > width - 1 or box[3] > height - 1
 
 
 def cut_out(picture: np.ndarray, box: tuple[float, float, float, float]) -> np.ndarray:

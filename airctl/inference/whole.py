@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Distribution
 
@@ -42,6 +43,8 @@ class WholePicture:
     searched: np.ndarray  # bool [n] whether its neighbourhood was too crowded to be summed exactly
     drawn: np.ndarray  # float32 [H, W] the reconstruction
     fit: float  # share of the picture's squared brightness that it explains; 1 for a black picture
+    around: np.ndarray  # [n] squared brightness left unexplained around each object
+    left: float  # squared brightness left unexplained, per pixel
     at_limit: bool  # whether there were more proposals than are looked at: then the count is too low
 
     @property
@@ -164,7 +167,9 @@ def _found(picture: Tensor, proposed: Proposed, sets: SetPosterior, at_limit: bo
     boxes = proposed.boxes()[torch.from_numpy(members).to(picture.device)].cpu().numpy()
     by_rows = np.lexsort((boxes[:, 0], boxes[:, 1]))
     order = members[by_rows]
-    drawn = _painted(picture, proposed, torch.from_numpy(order).to(picture.device))
+    index = torch.from_numpy(order).to(picture.device)
+    drawn = _painted(picture, proposed, index)
+    left = picture - drawn
     return WholePicture(
         sets=sets,
         boxes=boxes[by_rows],
@@ -172,6 +177,8 @@ def _found(picture: Tensor, proposed: Proposed, sets: SetPosterior, at_limit: bo
         searched=sets.searched[order],
         drawn=drawn.float().cpu().numpy(),
         fit=_fit(picture, drawn),
+        around=_around(left, proposed, index).cpu().numpy(),
+        left=float(left.square().mean()),
         at_limit=at_limit,
     )
 
@@ -187,6 +194,15 @@ def _painted(picture: Tensor, proposed: Proposed, index: Tensor) -> Tensor:
         places = (rows[:, None] + step)[..., None] * (width + 2 * side) + (columns[:, None] + step)[:, None]
         canvas.index_add_(0, places.flatten(), proposed.drawn[some].flatten())
     return canvas.view(height + 2 * side, width + 2 * side)[side:-side, side:-side]
+
+
+def _around(left: Tensor, proposed: Proposed, index: Tensor) -> Tensor:
+    """The sum of squares of ``left`` [H, W] in the windows of the objects ``index`` [n], [n]."""
+    side = proposed.drawn.shape[-1]
+    squares = F.pad(left.double().square(), (side + 1, side, side + 1, side)).cumsum(0).cumsum(1)
+    rows, columns = (proposed.corner[index] + side).unbind(1)
+    low, right = rows + side, columns + side
+    return squares[low, right] - squares[rows, right] - squares[low, columns] + squares[rows, columns]
 
 
 def _fit(picture: Tensor, drawn: Tensor) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from airctl.reporting.dataset import statistics_lines
-from airctl.reporting.words import outcome_label
+from airctl.reporting.words import VERDICTS, outcome_label
 from airctl.results.sweep import LEVELS
 
 
@@ -83,12 +83,19 @@ def _accuracy_of(row: dict[str, Any]) -> str:
 
 
 def found_table(rows: Sequence[dict[str, Any]]) -> str:
-    """What ``infer`` found, a row per picture: the count with its probability, and the boxes with theirs."""
-    lines = []
-    for row in rows:
-        boxes = ["({:.0f}, {:.0f}, {:.0f}, {:.0f}) {:.0%}".format(*b["box"], b["probability"]) for b in row["boxes"]]
-        lines.append([row["image"], str(row["count"]), f"{row['probabilities'][row['count']]:.1%}", "; ".join(boxes)])
-    return table(["picture", "count", "probability", "boxes (x0, y0, x1, y1)"], lines)
+    """What was found, a row per picture: the count with its probability, how well it is explained, and a warning."""
+    lines = [
+        [row["image"], str(row["count"]), probability_of(row), f"{row['fit']:.1%}", VERDICTS[row["verdict"]]]
+        for row in rows
+    ]
+    return table(["picture", "count", "probability", "explained", ""], lines)
+
+
+def probability_of(row: dict[str, Any]) -> str:
+    """That of a picture's count; a dash if objects were left out after it was read."""
+    place = row["count"] - row["first"]
+    known = 0 <= place < len(row["probabilities"])
+    return f"{row['probabilities'][place]:.1%}" if known else "-"
 
 
 def info_lines(told: dict[str, Any]) -> str:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+VERDICTS = {
+    "fine": "",
+    "at_limit": "there may be more objects than were looked for",
+    "unlike": "unlike what the model has learnt from: do not trust this count",
+}
+
 
 def outcome_label(key: str) -> str:
     """An outcome's key in words: ``needless_step`` is needless step."""

@@ -4,10 +4,11 @@ import os
 
 os.environ["HDF5_PLUGIN_PRELOAD"] = "::"  # keeps foreign filter plugins out; HDF5 reads it once, when h5py is imported
 
+from airctl.config import PictureConfig
 from airctl.scenes.compose import compose_scenes
 from airctl.scenes.developing import choose, develop
 from airctl.scenes.fetch import fetch_mnist, fetch_mnist_5k
-from airctl.scenes.generate import generate_data
+from airctl.scenes.generate import check_output, generate_data
 from airctl.scenes.glyphs import NAMED_SOURCES, Glyphs, load_glyphs
 from airctl.scenes.idx import read_idx
 from airctl.scenes.importing import import_pictures
@@ -24,8 +25,10 @@ __all__ = [
     "Fitting",
     "Glyphs",
     "Picture",
+    "PictureConfig",
     "SceneSpec",
     "SceneSplit",
+    "check_output",
     "choose",
     "compose_scenes",
     "develop",

@@ -23,7 +23,6 @@ from airctl.scenes.own import Fitted, Picture
 from airctl.scenes.statistics import MARGIN
 
 WORKING_SIZE = 20.0  # pixels: side of an object with its margin in a developed picture
-DIAMETER = WORKING_SIZE / MARGIN  # pixels of an object without it
 SMALLEST = 3.0  # pixels of a picture: smaller objects have no shape
 CLEARER = 1.3  # times the contrast of grey that one channel must have to be looked at alone
 WIDEST = 2.0  # object diameters: what is wider belongs to the background
@@ -33,9 +32,9 @@ LOOKED_AT = 16  # pictures, at most, from which choices are made
 CHANNELS = ("red", "green", "blue")
 
 
-def develop(picture: Picture, how: PictureConfig) -> Fitted:
-    """``picture`` as the model reads it, and the way back to its pixels."""
-    flat = _flat(_brightness(picture, how.channel), how)
+def develop(picture: Picture, how: PictureConfig, working_size: float = WORKING_SIZE) -> Fitted:
+    """``picture`` as a model reads it whose objects have ``working_size`` pixels, and the way back to the picture."""
+    flat = _flat(_brightness(picture, how.channel), how, working_size / MARGIN)
     canvas = ((flat - how.black) / (how.white - how.black)).clip(0, 1)
     size, (height, width) = picture.size, flat.shape
     ratio = (width / size[0], height / size[1])
@@ -48,6 +47,7 @@ def choose(
     channel: str | None = None,
     invert: str | None = None,
     background: str = "flat",
+    working_size: float = WORKING_SIZE,
 ) -> PictureConfig:
     """How to develop ``pictures``; what is not said (None) is found out from at most ``LOOKED_AT`` of them.
 
@@ -67,7 +67,7 @@ def choose(
                 raise ConfigError("no objects can be told in the pictures: say how large they are", "object_size")
     _check_size(object_size, pictures)
     how = PictureConfig(object_size=round(object_size, 2), channel=channel, invert=invert, background=background)
-    black, white = _contrast([_flat(grey, how) for grey in greys])
+    black, white = _contrast([_flat(grey, how, working_size / MARGIN) for grey in greys])
     return replace(how, black=black, white=white)
 
 
@@ -123,21 +123,21 @@ def _spread(grey: np.ndarray) -> float:
     return float(high - low)
 
 
-def _flat(grey: np.ndarray, how: PictureConfig) -> np.ndarray:
-    """``grey`` [h, w] with bright objects of the working size on a background of about 0, float32 [h', w']."""
+def _flat(grey: np.ndarray, how: PictureConfig, diameter: float) -> np.ndarray:
+    """``grey`` [h, w] with bright objects of ``diameter`` pixels on a background of about 0, float32 [h', w']."""
     if how.invert == "yes":
         grey = 1 - grey
-    scale = DIAMETER / how.object_size if how.object_size else 1.0
+    scale = diameter / how.object_size if how.object_size else 1.0
     height, width = (max(1, round(side * scale)) for side in grey.shape)
     small = np.asarray(Image.fromarray(grey).resize((width, height), Image.Resampling.BILINEAR))
-    return small - background(small) if how.background == "flat" else small
+    return small - background(small, diameter) if how.background == "flat" else small
 
 
-def background(small: np.ndarray) -> np.ndarray:
-    """The uneven light of a picture [h, w] at the working size: what is left when all that is narrow is cut off."""
-    side = round(WIDEST * DIAMETER)
+def background(small: np.ndarray, diameter: float) -> np.ndarray:
+    """The uneven light of a picture [h, w] with objects of ``diameter`` pixels: what is wider than they are."""
+    side = round(WIDEST * diameter)
     low = grey_opening(gaussian_filter(small, 1.0), size=(side, side), mode="nearest")
-    light: np.ndarray = gaussian_filter(low, DIAMETER / 2)
+    light: np.ndarray = gaussian_filter(low, diameter / 2)
     return light
 
 

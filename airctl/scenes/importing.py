@@ -54,7 +54,7 @@ def import_pictures(
 
 
 def crops(canvases: Sequence[np.ndarray], number: int, side: int, generator: np.random.RandomState) -> np.ndarray:
-    """``number`` squares of ``side`` pixels from random places of ``canvases`` uint8 [h, w], uint8 [number, side, side].
+    """``number`` squares of ``side`` pixels from random places of ``canvases`` uint8 [h, w]: [number, side, side].
 
     A canvas is chosen with a probability in proportion to its area.
     """
@@ -79,10 +79,11 @@ def _corners(canvas: np.ndarray, number: int, side: int, generator: np.random.Ra
         within = generator.randint(0, side, (number, 2))
         near = np.stack(np.unravel_index(around, canvas.shape), 1) - within
         corners[1::2] = near.clip(0, room - 1)[1::2]
-    return corners
+    found: np.ndarray = corners
+    return found
 
 
 def _at_least(canvas: np.ndarray, side: int) -> np.ndarray:
     """``canvas`` with black to its right and below it where it is smaller than ``side``."""
-    missing = [(0, max(0, side - length)) for length in canvas.shape]
-    return np.pad(canvas, missing)
+    height, width = canvas.shape
+    return np.pad(canvas, ((0, max(0, side - height)), (0, max(0, side - width))))

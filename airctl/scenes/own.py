@@ -24,7 +24,7 @@ from airctl.scenes.picture_files import MAX_PIXELS, SUFFIXES, read_picture
 
 STACKS = {".npy", ".npz", ".h5", ".hdf5"}
 INVERT = ("auto", "yes", "no")
-FIT = ("pad", "stretch")
+FIT = ("auto", "pad", "stretch", "whole")
 RESAMPLE = ("area", "lanczos", "nearest")
 _KERNELS = {
     "area": Image.Resampling.BOX,
@@ -67,9 +67,10 @@ class Fitting:
 
     invert: str = "auto"  # auto: if the background is bright
     background: int | None = None  # 0..255, taken as black; None: the median of the picture's border
-    fit: str = "pad"  # pad: keeps the aspect; stretch: fills the canvas
+    fit: str = "auto"  # pad: keeps the aspect; stretch: fills the canvas; whole: keeps its pixels; auto: see ``view``
     resample: str = "area"  # area shrinks by averages and enlarges linearly
     fill: float = 1.0  # share of the canvas side that the picture's longer side takes
+    object_size: float | None = None  # diameter of an object in pixels of the picture; 0: found out; None: not said
 
     def __post_init__(self) -> None:
         for name, known in {"invert": INVERT, "fit": FIT, "resample": RESAMPLE}.items():
@@ -98,7 +99,10 @@ class Fitted:
 
 
 def fit(picture: Picture, side: int, fitting: Fitting) -> Fitted:
-    """``picture`` on a canvas of ``side`` pixels: inverted, its background taken off, resized, padded with black."""
+    """``picture`` on a canvas of ``side`` pixels: inverted, its background taken off, resized, padded with black.
+
+    With fitting.fit=whole the canvas is as large as the picture, whatever ``side`` is.
+    """
     grey = picture.grey
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     level = round(float(np.median(border))) if fitting.background is None else fitting.background
@@ -108,6 +112,8 @@ def fit(picture: Picture, side: int, fitting: Fitting) -> Fitted:
         table = np.clip((np.arange(256) - level) * 255 / max(1, 255 - level), 0, 255).round().astype(np.uint8)
         grey = table[grey]
     height, width = grey.shape
+    if fitting.fit == "whole":
+        return Fitted(grey, (1.0, 1.0), (0, 0), (width, height))
     longest = max(1, round(side * fitting.fill))
     scale = longest / max(height, width)
     size = (
@@ -126,21 +132,24 @@ def fit(picture: Picture, side: int, fitting: Fitting) -> Fitted:
 
 
 def read_scenes(
-    names: Sequence[Path | str], dataset: str | None = None, refuse: Refuse | None = None
+    names: Sequence[Path | str],
+    dataset: str | None = None,
+    refuse: Refuse | None = None,
+    wanted: Callable[[str], bool] = lambda name: True,
 ) -> Iterator[Picture]:
     """The pictures that ``names`` mean: files, folders, glob patterns, and stacks (.npy, .npz, HDF5), one at a time.
 
     Of a folder its picture files are meant, told by their suffix, in the order of their names. ``dataset`` is the array
     of an .npz or HDF5 file; by default ``images``, or those of the test split. Each file that cannot be read goes to
-    ``refuse``; without it the ``InputFileError`` is raised.
+    ``refuse``; without it the ``InputFileError`` is raised. Pictures whose name is not ``wanted`` are passed over.
     """
     for name in names:
         for path in _paths(str(name), refuse):
             try:
                 if path.suffix.lower() in STACKS:
-                    yield from read_stack(path, dataset)
-                else:
-                    yield from _pages(path)
+                    yield from (picture for picture in read_stack(path, dataset) if wanted(picture.name))
+                elif wanted(str(path)):
+                    yield from (picture for picture in _pages(path) if wanted(picture.name))
             except InputFileError as error:
                 if refuse is None:
                     raise

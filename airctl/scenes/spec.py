@@ -110,7 +110,8 @@ class SceneSplit:
     @property
     def counted(self) -> np.ndarray:
         """Of which scenes the true count is known, bool [n]."""
-        return self.counts != NO_COUNT
+        known: np.ndarray = self.counts != NO_COUNT
+        return known
 
     @staticmethod
     def uncounted(images: np.ndarray) -> SceneSplit:

@@ -19,7 +19,8 @@ from airctl import scenes
 from airctl.config import Config
 from airctl.errors import InputFileError, NotFiniteError
 from airctl.evaluation.collapse import CountState, advice
-from airctl.inference import passes
+from airctl.inference import passes, usual_of
+from airctl.model import Proposals
 from airctl.results.training import TrainResult
 from airctl.training import checkpoint
 from airctl.training.board import Board
@@ -29,6 +30,7 @@ from airctl.training.randomness import SceneOrder
 from airctl.training.run import RunFolder
 from airctl.training.signals import StopRequest
 
+USUAL = 2000  # scenes from which it is learnt what is usual, at most
 METRICS_EVERY = 10  # steps between two lines of metrics.jsonl
 RETRIES = 3  # times a loss that is not finite is met with half the learning rate
 
@@ -117,12 +119,21 @@ class Session:
         if due(state.step) or state.step == settings.steps:
             self._watch()
         self.on_progress(Progress(state.step, settings.steps, row["elbo"], state.validation_accuracy, milestone))
+        if state.step == settings.steps:
+            self._learn_what_is_usual()
         if state.step in (state.best_step, settings.steps) or state.step % settings.checkpoint_every == 0:
             self._save()
 
     def _watch(self) -> None:
         if len(self.watched.images):
             self.folder.write_frame(self.watched.frame(self.learner.model, self.log_p, self.state.step))
+
+    def _learn_what_is_usual(self) -> None:
+        """How well scenes are explained that were held out, so that pictures of another kind can be told."""
+        model, network = self.learner.model, self.learner.model.network
+        scenes = self.validation if len(self.validation) else self.images[:USUAL]
+        if isinstance(network, Proposals) and len(scenes):
+            network.usual.copy_(usual_of(model, scenes[:USUAL], self.log_p))
 
     def _validate(self) -> dict[str, float]:
         """Counts and ELBO on the scenes held out from the train split, under the prior at the annealing's end."""

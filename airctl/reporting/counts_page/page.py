@@ -14,8 +14,8 @@ from PIL import Image
 from airctl.files import write_text
 from airctl.reporting.counts_page.compressed import as_image, jpeg
 from airctl.reporting.html_file import html_file, script_json
-from airctl.reporting.pictures import STEP_COLOURS
-from airctl.reporting.words import whole
+from airctl.reporting.palette import STEP_COLOURS
+from airctl.reporting.words import format_number
 from airctl.results.found import AT_LIMIT, FINE, UNLIKE, FoundPicture
 
 WHOLE_BYTES = 29_900_000  # of the page, until which pictures are kept whole: 200 of 1 MP, with 400 objects each
@@ -95,17 +95,17 @@ class CountsPage:
     def _view(self) -> CountsView:
         fewest, most = min(self._counts, default=0), max(self._counts, default=0)
         return CountsView(
-            pictures=whole(len(self._counts)),
-            objects=whole(sum(self._counts)),
-            range=whole(most) if fewest == most else f"{whole(fewest)} to {whole(most)}",
-            flagged=whole(self._flagged),
+            pictures=format_number(len(self._counts)),
+            objects=format_number(sum(self._counts)),
+            range=format_number(most) if fewest == most else f"{format_number(fewest)} to {format_number(most)}",
+            flagged=format_number(self._flagged),
             left_out=self._left_out(),
         )
 
     def _left_out(self) -> str | None:
         table = len(self._counts) - self._whole - self._small
-        parts = [f"{whole(self._small)} are small and without reconstruction"] if self._small else []
-        parts += [f"{whole(table)} stand in the table only"] if table else []
+        parts = [f"{format_number(self._small)} are small and without reconstruction"] if self._small else []
+        parts += [f"{format_number(table)} stand in the table only"] if table else []
         if not parts:
             return None
         return f"To keep this file small, not every picture is whole: {', and '.join(parts)}."

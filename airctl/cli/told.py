@@ -1,0 +1,83 @@
+"""What was found in pictures, told as it comes: a table or lines of JSON, warnings, and the exit code."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from airctl import errors
+from airctl.cli.shell import in_options, shown, warn
+from airctl.results.door import dumps, to_json
+from airctl.results.found import FINE
+
+if TYPE_CHECKING:
+    from airctl.inference import Found
+
+MOST = 1000  # pictures in a table; of more only the numbers are told
+
+
+class Refused:
+    """Files that could not be read are named on stderr, and make the exit code 3 once all others are done."""
+
+    def __init__(self) -> None:
+        self.errors: list[errors.InputFileError] = []
+
+    def __call__(self, error: errors.InputFileError) -> None:
+        self.errors.append(error)
+        warn(in_options(error))
+
+    def __enter__(self) -> Refused:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None and self.errors:
+            sys.exit(errors.InputFileError.exit_code)
+
+
+class FoundTold:
+    """Called with what was found in each picture: prints a line of JSON, or keeps a row of the table for the end.
+
+    A count that cannot be trusted is named on stderr; with ``strict`` it makes the exit code 8.
+    """
+
+    def __init__(self, as_json: bool, strict: bool) -> None:
+        self.as_json, self.strict = as_json, strict
+        self.rows: list[dict[str, Any]] = []
+        self.pictures = self.objects = self.flagged = 0
+
+    def __call__(self, found: Found) -> None:
+        from airctl.commands.found_files import as_result
+        from airctl.reporting.words import VERDICTS
+
+        result = as_result(found)
+        self.pictures += 1
+        self.objects += result.count
+        if result.verdict != FINE:
+            self.flagged += 1
+            warn(f"{result.image}: counted {result.count}, but {VERDICTS[result.verdict]}")
+        if self.as_json:
+            click.echo(dumps(result))
+        elif len(self.rows) <= MOST:
+            self.rows.append(to_json(result) | {"image": shown(result.image), "boxes": []})
+
+    def __enter__(self) -> FoundTold:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            return
+        if self.rows:
+            from airctl import reporting
+
+            click.echo(reporting.found_table(self.rows[:MOST]))
+            if self.pictures > 1:
+                click.echo(f"\n{self.objects} objects in {self.pictures} pictures")
+        if self.strict and self.flagged:
+            raise errors.UnlikeError(f"{self.flagged} of {self.pictures} counts cannot be trusted")

@@ -1,0 +1,89 @@
+"""Learn the objects of some pictures, and count them: ``airctl count``."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from airctl import config as configs
+from airctl.commands.found_files import FoundFiles, check_folder
+from airctl.commands.import_pictures import import_pictures
+from airctl.commands.infer import found_in
+from airctl.commands.loaded import load
+from airctl.commands.train import train
+from airctl.config import Config
+from airctl.inference import Found
+from airctl.results.training import TrainResult
+from airctl.scenes import Fitting, read_scenes
+from airctl.scenes.own import Refuse
+from airctl.training import Progress
+
+STEPS = 600
+# A crop may be crowded, and validation has no counts to look at.
+RECIPE = ("model.num_steps=8", "network.dense=2", "train.validate_every=600", "train.validation=1000")
+
+
+def recipe(seed: int = 0, steps: int = STEPS) -> Config:
+    """Preset fast for crops of pictures: a short training."""
+    return configs.override(configs.preset("fast"), [*RECIPE, f"train.steps={steps}", f"train.seed={seed}"])
+
+
+def count(
+    pictures: Sequence[Path | str],
+    out: Path | str = "found",
+    *,
+    run: Path | str | None = None,
+    object_size: float | None = None,
+    channel: str | None = None,
+    invert: str | None = None,
+    background: str = "flat",
+    dataset: str | None = None,
+    seed: int = 0,
+    steps: int = STEPS,
+    device: str = "auto",
+    threads: int | None = None,
+    min_score: float = 0.0,
+    exclude_edges: bool = False,
+    formats: Sequence[str] = (),
+    force: bool = False,
+    refuse: Refuse | None = None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    say: Callable[[str], None] = lambda message: None,
+    trained: Callable[[TrainResult], None] = lambda result: None,
+) -> Iterator[Found]:
+    """Learn what the objects of ``pictures`` look like, and count them: no labels, no model, some minutes.
+
+    Into the folder ``out`` go the scenes to learn from, the run, the tables counts.csv and objects.csv, the pictures
+    with boxes, a page that shows them, and files of other ``formats``. With ``run``, a model that there is already,
+    nothing is learnt. What ``object_size`` and the others mean is said of ``import_pictures``.
+
+    ``trained`` is told how the training ended; if a signal stopped it, nothing is counted. ``ConfigError`` if ``out``
+    holds something and ``force`` is not given.
+    """
+    out = Path(out)
+    check_folder(out, force)
+    if run is None:
+        data, run = out / "scenes.h5", out / "run"
+        say("looking at the pictures")
+        import_pictures(
+            pictures, data, object_size=object_size, channel=channel, invert=invert, background=background,
+            dataset=dataset, seed=seed, preview=out / "preview.png", force=force, refuse=refuse, say=say,
+        )  # fmt: skip
+        if force and (run / "config.toml").is_file():
+            shutil.rmtree(run)
+        result = train(data, run, recipe(seed, steps), device=device, threads=threads, on_progress=on_progress, say=say)
+        trained(result)
+        if result.stopped_by is not None:
+            return
+        fitting = Fitting()
+    else:
+        fitting = Fitting(object_size=object_size, invert=invert or "auto")
+    found = found_in(
+        load(run, device=device), read_scenes(pictures, dataset, refuse), fitting,
+        min_score=min_score, exclude_edges=exclude_edges,
+    )  # fmt: skip
+    with FoundFiles(out, ("csv", *formats)) as files:
+        for one in found:
+            files.add(one)
+            yield one

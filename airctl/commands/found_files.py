@@ -1,0 +1,153 @@
+"""What is found in pictures as files: annotated pictures, a page, tables, and the formats of other tools."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from PIL import Image
+
+from airctl.errors import ConfigError, InputFileError
+from airctl.files import atomic_path, write_text
+from airctl.formats import FORMATS
+from airctl.formats.csv_tables import CsvTables
+from airctl.formats.rows import row
+from airctl.formats.writer import Writer, file_name
+from airctl.inference import Found
+from airctl.reporting.annotate import annotated, side_by_side
+from airctl.reporting.counts_page import CountsPage
+from airctl.results.found import FoundObject, FoundPicture
+
+PAGE = "counts.html"
+TABLES = ("counts.csv", "objects.csv")
+
+
+class FoundFiles:
+    """Writes picture after picture into the folder ``out``; memory does not grow with their number.
+
+    Each of ``formats`` gets a folder of its name, but CSV, whose tables lie in ``out`` itself. With ``pictures`` each
+    picture with its boxes and what the model read beside what it drew is there too, and a page that shows them all;
+    with ``crops`` every object cut out.
+    """
+
+    def __init__(
+        self, out: Path, formats: Sequence[str] = ("csv",), *, pictures: bool = True, crops: bool = False,
+        resume: bool = False,
+    ) -> None:  # fmt: skip
+        unknown = [name for name in formats if name not in FORMATS]
+        if unknown:
+            raise ConfigError(f"format={unknown[0]}: expected some of {', '.join(FORMATS)}", "format")
+        if resume and list(formats) != ["csv"]:
+            raise ConfigError("only CSV tables can be gone on with: ask for csv alone", "resume")
+        self.out, self.pictures, self.crops, self.number = out, pictures, crops, 0
+        self.closing = ExitStack()
+        self.writers: list[Writer] = [
+            self.closing.enter_context(CsvTables(out, resume) if name == "csv" else FORMATS[name](out / name))
+            for name in dict.fromkeys(formats)
+        ]
+        self.page = self.closing.enter_context(closing(CountsPage(out / PAGE))) if pictures else None
+
+    def add(self, found: Found) -> None:
+        """Write what was found in one picture."""
+        self.number += 1
+        told = as_result(found)
+        if self.pictures:
+            self._draw(found)
+        if self.page is not None:
+            self.page.add(told, found.picture, found.reconstruction.clip(0, 1))
+        for writer in self.writers:
+            writer.add(told)
+
+    def _draw(self, found: Found) -> None:
+        """NNNN_name.png with the boxes, _model.png with canvas and drawing, _1.png, _2.png... with the objects."""
+        name = file_name(self.number, found.image)
+        pictures = {"": annotated(found.picture, [b.box for b in found.boxes], [b.probability for b in found.boxes])}
+        pictures["_model"] = side_by_side(found.canvas, found.reconstruction)
+        if self.crops:
+            pictures |= {f"_{i}": cut for i, cut in enumerate(map(Image.fromarray, found.crops()), 1)}
+        for suffix, picture in pictures.items():
+            with atomic_path(self.out / f"{name}{suffix}.png") as part:
+                picture.save(part, format="PNG")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.closing.__exit__(kind, error, trace)
+
+
+def as_result(found: Found) -> FoundPicture:
+    """What was found in a picture without its pixels, rounded to a tenth of a pixel and a hundredth of a per cent."""
+    height, width = found.picture.shape[:2]
+    boxes = [
+        FoundObject((round(x0, 1), round(y0, 1), round(x1, 1), round(y1, 1)), round(box.probability, 4))
+        for box in found.boxes
+        for x0, y0, x1, y1 in [box.box]
+    ]
+    probabilities = [round(p, 4) for p in found.probabilities]
+    return FoundPicture(
+        image=found.image,
+        count=found.count,
+        width=width,
+        height=height,
+        fit=round(found.fit, 4),
+        at_limit=found.at_limit,
+        verdict=found.verdict,
+        first=found.first,
+        probabilities=probabilities,
+        boxes=boxes,
+    )
+
+
+def check_folder(out: Path, force: bool) -> None:
+    """Refuse a folder that holds something, unless with ``force``; ``ConfigError``."""
+    if out.is_file():
+        raise ConfigError(f"{out} is a file: expected the name of a folder", "out")
+    if not force and out.is_dir() and any(out.iterdir()):
+        raise ConfigError(f"{out} is there already: say force=True to write into it, or choose another folder", "force")
+
+
+def mended(out: Path) -> set[str]:
+    """The images in the tables of a run that was killed, as ``key`` writes them; what is half written is cut off.
+
+    Objects are written before the count of their picture, so those of a picture without a count are the last.
+    """
+    counts, objects = (out / name for name in TABLES)
+    if not counts.is_file():
+        return set()
+    done = {line[0] for line in _whole_rows(counts)[1:]}
+    kept = [line for line in _whole_rows(objects) if line[0] in done or line[0] == "image"] if objects.is_file() else []
+    if objects.is_file():
+        _rewrite(objects, kept)
+    _rewrite(counts, _whole_rows(counts))
+    return done
+
+
+def key(image: str) -> str:
+    """The name of an image as it is read back from a table."""
+    return next(csv.reader([row(image)]))[0]
+
+
+def _whole_rows(path: Path) -> list[list[str]]:
+    """The rows of a table but one that was cut off."""
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except (OSError, ValueError) as error:
+        raise InputFileError(f"{path} cannot be read as a table ({error}): choose another folder") from error
+    rows = list(csv.reader(text[: text.rfind("\n") + 1].splitlines(keepends=True)))
+    return [line for line in rows if rows and len(line) == len(rows[0])]
+
+
+def _rewrite(path: Path, rows: Sequence[Sequence[str]]) -> None:
+    plain = "".join(",".join(_quoted(cell) for cell in line) + "\n" for line in rows)
+    write_text(path, plain)
+
+
+def _quoted(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"' if any(c in cell for c in ',"\r\n') else cell

@@ -1,0 +1,101 @@
+"""Make scenes of one's own pictures, to train on: ``airctl import``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from PIL import Image
+
+from airctl import scenes
+from airctl.errors import ConfigError
+from airctl.files import atomic_path, sha256_of
+from airctl.reporting.annotate import annotated
+from airctl.results.imported import Imported
+from airctl.scenes import Picture
+from airctl.scenes.importing import TEST, TRAIN
+from airctl.scenes.own import Refuse
+
+LEARNT_FROM = 64  # pictures, at most; more of one kind teach nothing new
+PREVIEWED = 4  # pictures in a preview
+
+
+def import_pictures(
+    pictures: Sequence[Path | str],
+    out: Path | str,
+    *,
+    object_size: float | None = None,
+    channel: str | None = None,
+    invert: str | None = None,
+    background: str = "flat",
+    dataset: str | None = None,
+    train: int = TRAIN,
+    test: int = TEST,
+    seed: int = 0,
+    preview: Path | str | None = None,
+    force: bool = False,
+    refuse: Refuse | None = None,
+    say: Callable[[str], None] = lambda message: None,
+) -> Imported:
+    """Write random crops of ``pictures`` (files, folders, patterns, stacks) to the scene file ``out``.
+
+    ``object_size`` is the diameter of an object in pixels; it, the ``channel`` of colour pictures and whether to
+    ``invert`` them ("yes", "no") are found out if they are not said, and stored with the scenes. A PNG ``preview``
+    shows what a model will see. Raises ``ConfigError`` if ``out`` or ``preview`` exists and ``force`` is not given.
+    """
+    out = Path(out)
+    scenes.check_output(out, force)
+    if preview is not None:
+        scenes.check_output(Path(preview), force)
+    read = spread(pictures, dataset, refuse)
+    how = scenes.choose(read, object_size, channel, invert, background)
+    say(
+        f"{len(read)} pictures, objects of {how.object_size:.3g} pixels, "
+        f"{'dark on bright' if how.invert == 'yes' else 'bright on dark'}"
+        + (f", channel {how.channel}" if any(picture.values.ndim == 3 for picture in read) else "")
+    )
+    if preview is not None:
+        draw_preview(read, how, Path(preview))
+    scenes.import_pictures(read, out, how, train=train, test=test, seed=seed, force=force)
+    return Imported(
+        path=str(out), sha256=sha256_of(out), pictures=len(read), train=train, test=test, seed=seed, **asdict(how)
+    )
+
+
+def spread(pictures: Sequence[Path | str], dataset: str | None = None, refuse: Refuse | None = None) -> list[Picture]:
+    """At most ``LEARNT_FROM`` of the pictures, spread over all of them; ``ConfigError`` where there are none."""
+    kept: list[Picture] = []
+    step = 1
+    for number, picture in enumerate(scenes.read_scenes(pictures, dataset, refuse)):
+        if number % step == 0:
+            kept.append(picture)
+        if len(kept) > LEARNT_FROM:
+            kept, step = kept[::2], 2 * step
+    if not kept:
+        raise ConfigError("none of the pictures can be read: name at least one to learn from")
+    return kept
+
+
+def draw_preview(pictures: Sequence[Picture], how: scenes.PictureConfig, out: Path) -> None:
+    """A PNG with some of the pictures, a circle of the size of an object on each, beside what the model will see."""
+    rows = []
+    for picture in pictures[:PREVIEWED]:
+        width, height = picture.size
+        half = how.object_size / 2
+        middle = (width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half)
+        shown = annotated(picture.pixels, [middle], [1.0])
+        seen = scenes.develop(picture, how).canvas
+        right = Image.fromarray(seen).convert("RGB").resize(shown.size, Image.Resampling.BICUBIC)
+        row = Image.new("RGB", (2 * shown.width + 6, shown.height), "#FFFFFF")
+        row.paste(shown, (0, 0))
+        row.paste(right, (shown.width + 6, 0))
+        row.thumbnail((1600, 1600))
+        rows.append(row)
+    sheet = Image.new("RGB", (max(row.width for row in rows), sum(row.height + 6 for row in rows)), "#FFFFFF")
+    top = 0
+    for row in rows:
+        sheet.paste(row, (0, top))
+        top += row.height + 6
+    with atomic_path(out) as part:
+        sheet.save(part, format="PNG")

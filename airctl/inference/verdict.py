@@ -1,0 +1,79 @@
+"""Whether an answer can be trusted: is the picture like those that the model has learnt from, was there a limit?
+
+A model draws what it has learnt to draw, whatever it is shown. How much of the picture around an object it leaves
+unexplained tells whether that was the right thing to draw: of scenes that were held out in training it is known how
+much is usual. A picture is unlike them if too many of its objects are worse explained than nine in ten of those were,
+or if more of it is left over than of nearly all of those scenes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.stats import binomtest
+from torch import Tensor
+
+from airctl.inference.answer import Answer
+from airctl.inference.passes import passes
+from airctl.model import AIR, Objects, Proposals
+from airctl.model.windows import WindowLayers
+from airctl.results.found import AT_LIMIT, FINE, UNLIKE
+
+WORSE, WORST = 0.9, 0.99  # quantiles of what is left around one object
+LEFT_OVER = 0.999  # quantile of what is left of a scene
+SHARE = 0.3  # of the objects of a picture that may be worse explained than WORSE says
+CHANCE = 0.005  # with which a picture like those of the training has so many of them
+
+
+def left_over(objects: Objects, answer: Answer) -> tuple[Tensor, Tensor]:
+    """What ``answer`` leaves unexplained, in squared brightness: around each object and of all, per pixel.
+
+    Of the objects in the answer's order [B, M], and [B]; NaN around objects that have no windows.
+    """
+    left = objects.canvas - answer.drawn
+    per_pixel = left.square().mean((1, 2))
+    if not isinstance(objects.layers, WindowLayers):
+        return torch.full_like(answer.each, torch.nan), per_pixel
+    around = objects.layers.windows.patches(left).square().sum((2, 3))
+    return around.gather(1, answer.order), per_pixel
+
+
+def usual(around: Tensor, per_pixel: Tensor, counts: Tensor) -> Tensor:
+    """What is usual in scenes held out: two quantiles around an object and one per pixel, [3]; NaN if nothing is known.
+
+    ``around`` [S, M] and ``per_pixel`` [S] are ``left_over`` of them, ``counts`` [S] how many objects were found.
+    """
+    found = around[torch.arange(around.shape[1], device=counts.device) < counts[:, None]].double()
+    if not len(found) or not len(per_pixel):
+        return torch.full((3,), torch.nan)
+    levels = torch.quantile(found, found.new_tensor([WORSE, WORST]))
+    return torch.cat([levels, torch.quantile(per_pixel.double(), LEFT_OVER)[None]]).float().cpu()
+
+
+@torch.no_grad()
+def usual_of(model: AIR, images: Tensor, log_p: Tensor) -> Tensor:
+    """``usual`` of the scenes ``images`` (uint8 [S, H, W]) under a count prior ``log_p`` [M + 1]."""
+    parts = []
+    for objects, terms in passes(model, images, log_p, model.mean_noise):
+        answer = Answer.of(model, objects, terms)
+        parts.append((*left_over(objects, answer), answer.counts))
+    return usual(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+
+def verdict(model: AIR, around: np.ndarray, per_pixel: float, at_limit: bool) -> str:
+    """``UNLIKE``, ``AT_LIMIT`` or ``FINE`` for a picture with what is left ``around`` its n objects [n]."""
+    if isinstance(model.network, Proposals) and _unlike(model.network.usual.tolist(), around, per_pixel):
+        return UNLIKE
+    return AT_LIMIT if at_limit else FINE
+
+
+def _unlike(usual: list[float], around: np.ndarray, per_pixel: float) -> bool:
+    worse, worst, left = usual
+    if np.isnan(worse):
+        return False
+    if per_pixel > left:
+        return True
+    number, many = len(around), int((around > worse).sum())
+    if number < 3:  # too few to compare shares: all of them must be among the worst
+        return number > 0 and bool((around > worst).all())
+    return many > SHARE * number and bool(binomtest(many, number, 1 - WORSE, "greater").pvalue < CHANCE)
