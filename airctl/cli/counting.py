@@ -47,7 +47,8 @@ def choices(command: Any) -> Any:
                 show_default=True, help="What to look at of colour pictures.",
             ),
             click.option(
-                "--invert", type=Word("auto", "yes", "no"), default="auto", show_default=True, help="Dark on bright."
+                "--invert", type=Word("auto", "yes", "no", "each"), default="auto", show_default=True,
+                help="Objects are dark on bright; each: as each picture is.",
             ),
             click.option(
                 "--background", type=Word("flat", "none"), default="flat", show_default=True,

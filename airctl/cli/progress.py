@@ -44,7 +44,7 @@ class TrainingBar:
         if not self.first[1]:
             self.first = (progress.step - 1, time.monotonic())
         accuracy = progress.validation_accuracy
-        told = f"ELBO {progress.elbo:.1f}, count accuracy {'-' if accuracy is None else f'{accuracy:.2%}'}"
+        told = f"ELBO {progress.elbo:.1f}" + ("" if accuracy is None else f", count accuracy {accuracy:.2%}")
         if self.live:
             if self.bar is None:
                 first, unit = self.first[0], " steps"

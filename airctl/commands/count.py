@@ -21,7 +21,7 @@ from airctl.training import Progress
 
 STEPS = 600
 # A crop may be crowded, and validation has no counts to look at.
-RECIPE = ("model.num_steps=8", "network.dense=2", "train.validate_every=600", "train.validation=1000")
+RECIPE = ("model.fade=0.2", "model.num_steps=8", "network.dense=2", "train.validate_every=600", "train.validation=1000")
 
 
 def recipe(seed: int = 0, steps: int = STEPS) -> Config:

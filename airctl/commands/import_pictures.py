@@ -18,6 +18,7 @@ from airctl.scenes.importing import TEST, TRAIN
 from airctl.scenes.own import Refuse
 
 LEARNT_FROM = 64  # pictures, at most; more of one kind teach nothing new
+KINDS = {"yes": "dark on bright", "no": "bright on dark", "each": "some dark on bright, some bright on dark"}
 PREVIEWED = 4  # pictures in a preview
 
 
@@ -52,7 +53,7 @@ def import_pictures(
     how = scenes.choose(read, object_size, channel, invert, background)
     say(
         f"{len(read)} pictures, objects of {how.object_size:.3g} pixels, "
-        f"{'dark on bright' if how.invert == 'yes' else 'bright on dark'}"
+        f"{KINDS[how.invert]}"
         + (f", channel {how.channel}" if any(picture.values.ndim == 3 for picture in read) else "")
     )
     if preview is not None:

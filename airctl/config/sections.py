@@ -127,7 +127,7 @@ class PictureConfig:
         0.0, 0.0, 1e5, help="diameter of an object in pixels of the picture; 0: pictures are taken as they are"
     )
     channel: str = _choice("grey", "red", "green", "blue", "brightest", help="what is looked at of a colour picture")
-    invert: str = _choice("no", "yes", help="whether objects are dark on bright")
+    invert: str = _choice("no", "yes", "each", help="whether objects are dark on bright; each: as each picture is")
     background: str = _choice("flat", "none", help="flat: uneven light is taken off; none: it is left")
     black: float = _at_least(0.0, -1.0, 1.0, help="brightness above the background that becomes 0")
     white: float = _at_least(1.0, 0.0, 2.0, help="brightness above the background that becomes 1")

@@ -7,7 +7,6 @@ person has not said; ``develop`` does to any picture what was chosen.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -18,11 +17,11 @@ from skimage.filters import threshold_otsu
 
 from airctl.config import PictureConfig
 from airctl.errors import ConfigError
-from airctl.scenes.object_size import bright_or_dark
+from airctl.scenes.object_size import blobs, bright_or_dark
 from airctl.scenes.own import Fitted, Picture
-from airctl.scenes.statistics import MARGIN
 
-WORKING_SIZE = 20.0  # pixels: side of an object with its margin in a developed picture
+WORKING_SIZE = 18.5  # pixels: side of an object with its margin in a developed picture
+ROOM = 1.25  # that side over the diameter of an object: with more, one glimpse takes two small objects that touch
 SMALLEST = 3.0  # pixels of a picture: smaller objects have no shape
 CLEARER = 1.3  # times the contrast of grey that one channel must have to be looked at alone
 WIDEST = 2.0  # object diameters: what is wider belongs to the background
@@ -34,7 +33,7 @@ CHANNELS = ("red", "green", "blue")
 
 def develop(picture: Picture, how: PictureConfig, working_size: float = WORKING_SIZE) -> Fitted:
     """``picture`` as a model reads it whose objects have ``working_size`` pixels, and the way back to the picture."""
-    flat = _flat(_brightness(picture, how.channel), how, working_size / MARGIN)
+    flat = _flat(_brightness(picture, how.channel), how, working_size / ROOM)
     canvas = ((flat - how.black) / (how.white - how.black)).clip(0, 1)
     size, (height, width) = picture.size, flat.shape
     ratio = (width / size[0], height / size[1])
@@ -57,17 +56,21 @@ def choose(
     if channel is None:
         channel = _clearest(some)
     greys = [_brightness(picture, channel) for picture in some]
-    if invert is None or object_size is None:
+    if invert in (None, "each"):
         seen = [bright_or_dark(grey) for grey in greys]
-        invert = invert or ("yes" if np.mean([dark for _, dark in seen]) > 0.5 else "no")
-        if object_size is None:
-            agreeing = [found for found, dark in seen if dark == (invert == "yes")] or [found for found, _ in seen]
-            object_size = float(np.nanmedian([math.nan, *(found.size for found in agreeing)]))
-            if math.isnan(object_size):
-                raise ConfigError("no objects can be told in the pictures: say how large they are", "object_size")
+        kinds = {dark for _, dark in seen}
+        invert = "each" if invert or len(kinds) > 1 else ("yes" if True in kinds else "no")
+        found = [bright for bright, _ in seen]
+    elif object_size is None:
+        found = [blobs(-grey if invert == "yes" else grey) for grey in greys]
+    if object_size is None:
+        sizes = [one.size for one in found if len(one.diameter)]
+        if not sizes:
+            raise ConfigError("no objects can be told in the pictures: say how large they are", "object_size")
+        object_size = float(np.median(sizes))
     _check_size(object_size, pictures)
     how = PictureConfig(object_size=round(object_size, 2), channel=channel, invert=invert, background=background)
-    black, white = _contrast([_flat(grey, how, working_size / MARGIN) for grey in greys])
+    black, white = _contrast([_flat(grey, how, working_size / ROOM) for grey in greys])
     return replace(how, black=black, white=white)
 
 
@@ -125,7 +128,7 @@ def _spread(grey: np.ndarray) -> float:
 
 def _flat(grey: np.ndarray, how: PictureConfig, diameter: float) -> np.ndarray:
     """``grey`` [h, w] with bright objects of ``diameter`` pixels on a background of about 0, float32 [h', w']."""
-    if how.invert == "yes":
+    if how.invert == "yes" or (how.invert == "each" and bright_or_dark(grey)[1]):
         grey = 1 - grey
     scale = diameter / how.object_size if how.object_size else 1.0
     height, width = (max(1, round(side * scale)) for side in grey.shape)
