@@ -125,6 +125,7 @@ def count(
 @click.option("--train", type=click.IntRange(1, 10**7), default=18_000, show_default=True, help="Scenes to train on.")
 @click.option("--test", type=click.IntRange(0, 10**7), default=1_000, show_default=True, help="Scenes to test on.")
 @click.option("--preview", type=FILE, default=None, help="PNG of what a model will see.")
+@click.option("--adapt", is_flag=True, help="Size, polarity and contrast anew for each picture shown to the model.")
 @click.option("--force", is_flag=True, help="Replace files that are there.")
 @JSON
 def import_(pictures: tuple[str, ...], as_json: bool, out: Path, preview: Path | None, **how: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from PIL import Image
@@ -30,6 +30,7 @@ def import_pictures(
     channel: str | None = None,
     invert: str | None = None,
     background: str = "flat",
+    adapt: bool = False,
     dataset: str | None = None,
     train: int = TRAIN,
     test: int = TEST,
@@ -42,8 +43,10 @@ def import_pictures(
     """Write random crops of ``pictures`` (files, folders, patterns, stacks) to the scene file ``out``.
 
     ``object_size`` is the diameter of an object in pixels; it, the ``channel`` of colour pictures and whether to
-    ``invert`` them ("yes", "no") are found out if they are not said, and stored with the scenes. A PNG ``preview``
-    shows what a model will see. Raises ``ConfigError`` if ``out`` or ``preview`` exists and ``force`` is not given.
+    ``invert`` them ("yes", "no", "each") are found out if they are not said, and stored with the scenes. With ``adapt``
+    size, polarity and contrast are found out anew for each picture that a model trained on the scenes is shown. A PNG
+    ``preview`` shows what a model will see. Raises ``ConfigError`` if ``out`` or ``preview`` exists and ``force`` is
+    not given.
     """
     out = Path(out)
     scenes.check_output(out, force)
@@ -51,6 +54,7 @@ def import_pictures(
         scenes.check_output(Path(preview), force)
     read = spread(pictures, dataset, refuse)
     how = scenes.choose(read, object_size, channel, invert, background)
+    how = replace(how, adapt="yes" if adapt else "no")
     say(
         f"{len(read)} pictures, objects of {how.object_size:.3g} pixels, "
         f"{KINDS[how.invert]}"

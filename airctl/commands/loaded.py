@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,15 +16,20 @@ from airctl import scenes
 from airctl.config import Config
 from airctl.errors import ConfigError, InputFileError
 from airctl.files import is_regular, sha256_of
+from airctl.inference import Found, find_in_pictures
 from airctl.model import AIR
 from airctl.results.summary import DataOrigin
+from airctl.scenes import Fitting, Picture, read_scenes
 from airctl.training import Learner, RunFolder, exported, pick_device
 from airctl.training import checkpoint as checkpoints
+
+SHIPPED = ("blobs", "digits")  # models that come with airctl; airctl/models has a card of each
+_MODELS = Path(__file__).parent.parent / "models"
 
 Warn = Callable[[str], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Loaded:
     """A trained model and where it comes from; the estimator that trained it need not be known here."""
 
@@ -57,6 +64,23 @@ class Loaded:
             learner.model.load_state_dict(self.model.state_dict())
         return learner
 
+    def predict(
+        self, pictures: Picture | np.ndarray | Path | str | Sequence[Picture | np.ndarray | Path | str],
+        fitting: Fitting | None = None,
+    ) -> Found | list[Found]:  # fmt: skip
+        """What the model finds in a picture, or in each of a list of them.
+
+        A picture is a file, or an array uint8 [h, w] or [h, w, 3], or uint16 [h, w]. ``fitting`` says how it becomes
+        what the model reads; by default as in training. Raises ``InputFileError`` for what is no picture.
+        """
+        single = isinstance(pictures, Picture | np.ndarray | Path | str)
+        read = [one for picture in ([pictures] if single else pictures) for one in _as_pictures(picture)]
+        found = list(find_in_pictures(self.model, read, fitting or Fitting()))
+        return found[0] if single and len(found) == 1 else found
+
+    def __repr__(self) -> str:
+        return f"<airctl model {self.run}: {self.config.preset}, step {self.step}>"
+
     def log_p(self, num_steps: int | None = None) -> Tensor:
         """The count prior at the end of its annealing, log p(n) [N + 1]."""
         log_count: Tensor = self.model.count(num_steps or self.model.reading_size)
@@ -66,9 +90,12 @@ class Loaded:
 def load(run: Path | str, checkpoint: str = "last", device: str = "auto") -> Loaded:
     """Load checkpoint ``last``, ``best`` or a step of a run folder, or the model in FILE.airctl; every byte is checked.
 
+    ``run`` may be the name of a model that comes with airctl (``SHIPPED``), if nothing else is called so.
     Raises ``InputFileError`` for what is damaged and ``ConfigError`` for what is neither of the two.
     """
     path = Path(run)
+    if str(run) in SHIPPED and not path.exists():
+        path = _MODELS / f"{run}.airctl"
     return _exported(path, pick_device(device)) if is_regular(path) else _checkpoint(path, checkpoint, device)
 
 
@@ -130,3 +157,11 @@ def _own_data(loaded: Loaded) -> Path:
             "data",
         )
     return path
+
+
+def _as_pictures(picture: Any) -> list[Picture]:
+    if isinstance(picture, Picture):
+        return [picture]
+    if isinstance(picture, np.ndarray):
+        return [Picture.of_array(picture)]
+    return list(read_scenes([picture]))

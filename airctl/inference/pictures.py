@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
 import torch
+from PIL import Image, ImageDraw
 
 from airctl.inference.answer import Answer
 from airctl.inference.detections import INK
@@ -26,7 +28,7 @@ class Box:
     probability: float  # that there is such an object; with a recurrent network q(n >= i) of the i-th
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Found:
     """What the model finds in one picture."""
 
@@ -41,6 +43,19 @@ class Found:
     picture: np.ndarray  # as it is shown, upright, uint8 [h, w] or [h, w, 3]
     canvas: np.ndarray  # what the model read, uint8 [H, W]
     reconstruction: np.ndarray  # what it drew, float32 [H, W] in [0, 1]
+
+    def __repr__(self) -> str:
+        return f"<{self.image}: {self.count} objects, {self.fit:.1%} explained, {self.verdict}>"
+
+    def _repr_png_(self) -> bytes:
+        """The picture with its boxes, for a notebook."""
+        shown = Image.fromarray(self.picture).convert("RGB")
+        draw, width = ImageDraw.Draw(shown), max(1, max(shown.size) // 400)
+        for found in self.boxes:
+            draw.rectangle(found.box, outline=(255, 120, 0), width=width)
+        stream = io.BytesIO()
+        shown.save(stream, format="PNG")
+        return stream.getvalue()
 
     def crops(self) -> list[np.ndarray]:
         """The objects cut out of the picture."""

@@ -42,6 +42,13 @@ class Picture:
     name: str  # the path; of a stack, the path and [place]
     values: np.ndarray  # uint8 [h, w] or [h, w, 3], or uint16 [h, w]
 
+    @classmethod
+    def of_array(cls, values: np.ndarray, name: str = "array") -> Picture:
+        """A picture in memory: [h, w] or [h, w, 3], uint8, uint16, bool, or floats from 0 to 1; ``InputFileError``."""
+        if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] != 3) or not values.size:
+            raise InputFileError(f"{name}: has the shape {values.shape}, expected [h, w] or [h, w, 3]")
+        return cls(name, _as_pixels(values, Path(name)))
+
     @property
     def size(self) -> tuple[int, int]:
         """Width and height."""
