@@ -11,7 +11,7 @@ from PIL import Image
 from airctl import scenes
 from airctl.errors import ConfigError
 from airctl.files import atomic_path, sha256_of
-from airctl.reporting.annotate import annotated
+from airctl.reporting.annotate import with_scale
 from airctl.results.imported import Imported
 from airctl.scenes import Picture
 from airctl.scenes.importing import TEST, TRAIN
@@ -83,13 +83,10 @@ def spread(pictures: Sequence[Path | str], dataset: str | None = None, refuse: R
 
 
 def draw_preview(pictures: Sequence[Picture], how: scenes.PictureConfig, out: Path) -> None:
-    """A PNG with some of the pictures, a circle of the size of an object on each, beside what the model will see."""
+    """A PNG with some of the pictures, each with a circle of the size of an object, beside what the model will see."""
     rows = []
     for picture in pictures[:PREVIEWED]:
-        width, height = picture.size
-        half = how.object_size / 2
-        middle = (width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half)
-        shown = annotated(picture.pixels, [middle], [1.0])
+        shown = with_scale(picture.pixels, how.object_size)
         seen = scenes.develop(picture, how).canvas
         right = Image.fromarray(seen).convert("RGB").resize(shown.size, Image.Resampling.BICUBIC)
         row = Image.new("RGB", (2 * shown.width + 6, shown.height), "#FFFFFF")

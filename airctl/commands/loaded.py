@@ -74,7 +74,8 @@ class Loaded:
         what the model reads; by default as in training. Raises ``InputFileError`` for what is no picture.
         """
         single = isinstance(pictures, Picture | np.ndarray | Path | str)
-        read = [one for picture in ([pictures] if single else pictures) for one in _as_pictures(picture)]
+        each: Sequence[Any] = [pictures] if isinstance(pictures, Picture | np.ndarray | Path | str) else pictures
+        read = [one for picture in each for one in _as_pictures(picture)]
         found = list(find_in_pictures(self.model, read, fitting or Fitting()))
         return found[0] if single and len(found) == 1 else found
 
