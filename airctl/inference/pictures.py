@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, islice
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from airctl.inference.answer import Answer
 from airctl.inference.detections import INK
-from airctl.inference.passes import passes
+from airctl.inference.passes import CHUNK, passes
 from airctl.inference.verdict import left_over, verdict
 from airctl.inference.whole import TILE, find_in_whole
 from airctl.model import AIR, Gaussian, Proposals
@@ -93,6 +93,12 @@ def view(model: AIR, picture: Picture, fitting: Fitting) -> Fitted:
     return fit(picture, config.model.canvas, fitting)
 
 
+def batched(pairs: Iterator[tuple[Picture, Fitted]], most: int) -> Iterator[list[tuple[Picture, Fitted]]]:
+    """Lists of at most ``most`` of ``pairs``."""
+    while some := list(islice(pairs, most)):
+        yield some
+
+
 def reads_any_size(model: AIR) -> bool:
     """Whether whole pictures can be given to ``find_in_whole``."""
     return isinstance(model.network, Proposals) and isinstance(model.likelihood, Gaussian)
@@ -110,7 +116,8 @@ def find_in_pictures(
     seen = [(picture, view(model, picture, fitting)) for picture in pictures]
     for on_canvas, group in groupby(seen, lambda pair: pair[1].canvas.shape == (side, side)):
         if on_canvas:
-            yield from _on_canvas(model, list(group), num_steps)
+            for some in batched(group, CHUNK):
+                yield from _on_canvas(model, some, num_steps)
         else:
             yield from (_whole(model, picture, place, tile) for picture, place in group)
 
@@ -146,7 +153,7 @@ def _on_canvas(model: AIR, seen: Sequence[tuple[Picture, Fitted]], num_steps: in
 
 
 def _whole(model: AIR, picture: Picture, place: Fitted, tile: int) -> Found:
-    canvas = torch.from_numpy(place.canvas).to(model.device).float() / 255
+    canvas = torch.tensor(place.canvas, device=model.device).float() / 255
     found = find_in_whole(model, canvas, tile=tile)
     return Found(
         image=picture.name,
