@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DATA := data/scenes.h5
 RUN := runs/demo
 
-.PHONY: help setup demo test coverage browser lint docs site bench reproduce estimators why-45 scaling soak clean
+.PHONY: help setup demo test coverage browser lint docs site bench models reproduce estimators why-45 scaling soak clean
 
 help:  ## this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## */  make \1\t/' | expand -t 18
@@ -19,7 +19,10 @@ $(VENV)/.done: setup.cfg constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs,formats]'
 	touch $@
 
-demo: setup  ## real digits, data, training, count accuracy, report page (about ten minutes)
+COINS := $$($(BIN)/python -c 'import skimage.data, os; print(os.path.join(os.path.dirname(skimage.data.__file__), "coins.png"))')
+
+demo: setup  ## a real photograph counted; real digits, training, count accuracy, report page (about ten minutes)
+	$(BIN)/airctl count $(COINS) -o runs/coins --force
 	@test -f $(DATA) || $(BIN)/airctl generate-data $(DATA) --digits mnist || \
 	  { echo "MNIST cannot be had from here; taking its 5 000 digit sample, mnist-5k, instead" >&2; \
 	    $(BIN)/airctl generate-data $(DATA) --digits mnist-5k; }
@@ -62,6 +65,9 @@ $(VENV)/.bench: $(VENV)/.done
 
 $(DATA): | $(VENV)/.done
 	$(BIN)/airctl generate-data $(DATA)
+
+models: setup  ## the models that come with airctl, airctl/models, from nothing (half an hour)
+	$(BIN)/python -m benchmarks.models
 
 reproduce: setup $(DATA)  ## the figures of docs/results.md that docs/results.json has not (hours; piecewise: --only)
 	$(BIN)/python -m benchmarks.reproduce
