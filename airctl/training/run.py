@@ -34,18 +34,18 @@ class RunFolder:
         self.metrics = path / "metrics.jsonl"
 
     def require(self) -> RunFolder:
-        """Raise ``ConfigError`` if this is not a run's folder."""
+        """Raise ``ConfigError`` if this is not a run's folder, or if anything in it is a link."""
         if not is_regular(self.path / "config.toml"):
             raise ConfigError(f"{self.path} is not a run folder: expected one that 'airctl train' has made")
         self._refuse_links()
         return self
 
     def _refuse_links(self) -> None:
-        """A strange run folder must not lead what is written into it to somewhere else."""
-        board = self.path / "tensorboard"
-        for path in (self.checkpoints, self.figures, self.frames, board, self.metrics):
-            if path.is_symlink():
-                raise ConfigError(f"{path} is a link to somewhere else: put what it leads to in its place")
+        """A strange run folder must not lead what is read or written in it to somewhere else; nothing is opened."""
+        for folder, folders, files in os.walk(self.path):
+            for path in (Path(folder, name) for name in (*folders, *files)):
+                if path.is_symlink():
+                    raise ConfigError(f"{path} is a link to somewhere else: put what it leads to in its place")
 
     def create(self, resolved: Config, data: Mapping[str, Any], command: Sequence[str]) -> None:
         """Write what the run was told: config.toml, data.json, command.txt, environment.json."""
@@ -67,7 +67,7 @@ class RunFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Be the only process that writes here; ``RunInUseError`` names the other one."""
+        """Be the only process that writes here; ``RunInUseError`` names the other one, ``ConfigError`` a link in it."""
         holder = self.path / ".holder"
         lock = FileLock(self.path / ".lock")
         with storage_errors(self.path):

@@ -329,6 +329,38 @@ def test_a_planted_link_is_not_written_through(
 
 
 @pytest.mark.parametrize(
+    "place",
+    [
+        ".lock", ".holder", "command.txt", "environment.json", "data.json", "config.toml", "metrics.jsonl",
+        "eval-test.json", "frames/step_00000000.json", "checkpoints/last", f"checkpoints/{LAST}/state.json",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("dangling", [False, True])
+def test_a_run_with_a_link_in_it_is_refused_and_what_it_leads_to_not_read(
+    place: str, dangling: bool, run: Path, small_data: Path, tmp_path: Path
+) -> None:
+    """A link to a person's own file would be locked, or published by report: nothing goes on, no page is written."""
+    shutil.move(run / place, tmp_path / "moved") if (run / place).exists() else None
+    victim = tmp_path / ("nowhere" if dangling else "moved")
+    if not dangling and not victim.exists():
+        victim.write_text("{}")
+    (run / place).symlink_to(victim)
+    acts = [lambda: train(small_data, run, small("train.keep_last=2"), resume=True, threads=1, device="cpu")]
+    if not (dangling and place == "config.toml"):  # without it the folder is no run's
+        acts += [lambda: airctl.info(run), lambda: airctl.report(run, device="cpu"), lambda: airctl.load(run)]
+    for act in acts:
+        with pytest.raises(ConfigError, match="is a link to somewhere else"):
+            act()
+    assert not (run / "report.html").exists()
+
+
+def test_the_folder_of_a_run_may_itself_be_a_link(run: Path, tmp_path: Path) -> None:
+    """Whoever names it has made it."""
+    (tmp_path / "latest").symlink_to(run)
+    assert airctl.info(tmp_path / "latest").step == 6
+
+
+@pytest.mark.parametrize(
     "name",
     [
         "config.toml",
