@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -48,14 +48,21 @@ class Header:
         return config.loads(self.config, str(where))
 
 
-def write(path: Path, run: str, step: int, resolved: Config, data: DataOrigin, sha256: str, model: nn.Module) -> Header:
-    """Write ``model`` to ``path``, all of it or nothing; ``sha256`` is that of the checkpoint it comes from."""
+def write(
+    path: Path, run: str, step: int, resolved: Config, data: DataOrigin, sha256: str, model: nn.Module,
+    replace: bool = True,
+) -> Header:  # fmt: skip
+    """Write ``model`` to ``path``, all of it or nothing; ``sha256`` is that of the checkpoint it comes from.
+
+    ``ConfigError`` for another suffix than .airctl, and for a file that is there, unless it may be replaced.
+    """
     if path.suffix != SUFFIX:
         raise ConfigError(f"out={path}: expected a name that ends in {SUFFIX}", "out")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     header = Header(_version.__version__, run, step, config.dumps(resolved), data, sha256)
     header = replace(header, sha256=_digest(header, tensors))
-    write_bytes(path, tensors_as_bytes(tensors, {_KEY: json.dumps({"schema": 1, **plain_value(asdict(header))})}))
+    told = json.dumps({"schema": 1, **plain_value(asdict(header))})
+    write_bytes(path, tensors_as_bytes(tensors, {_KEY: told}), replace)
     return header
 
 
