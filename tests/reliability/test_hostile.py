@@ -383,6 +383,26 @@ def test_a_pipe_in_a_run_is_not_waited_for(name: str, run: Path) -> None:
     assert (refused is None) == (name == "checkpoints/last")  # the newest is taken then
 
 
+@pytest.mark.parametrize("name", ["metrics.jsonl", "command.txt", "environment.json", "frames/step_00000000.json"])
+def test_no_command_waits_for_a_pipe(name: str, run: Path, small_data: Path) -> None:
+    """info, report and train refuse it, or do without the file; a test that waited would not end."""
+    (run / name).unlink()
+    os.mkfifo(run / name)
+    longer = small("train.keep_last=2", "train.steps=8")
+    refused = []
+    for act in (
+        lambda: airctl.info(run),
+        lambda: airctl.report(run, device="cpu"),
+        lambda: train(small_data, run, longer, resume=True, threads=1, device="cpu"),
+    ):
+        try:
+            act()
+        except AirctlError as error:
+            refused.append(str(error))
+    assert refused
+    assert all("no ordinary file" in told for told in refused)
+
+
 # --- bombs -----------------------------------------------------------------------------------------------------------
 
 
@@ -488,6 +508,8 @@ BOMBS = {
     "IDX of 8 GB": sparse("digits", read_idx),
     ".npy of 8 GB": sparse("stack.npy", lambda path: list(read_scenes([path]))),
     "picture of 8 GB": sparse("picture.png", lambda path: list(read_scenes([path]))),
+    "metrics.jsonl of 8 GB": sparse("metrics.jsonl", lambda path: RunFolder(path.parent).read_metrics()),
+    "command.txt of 8 GB": sparse("command.txt", lambda path: RunFolder(path.parent).command()),
     "data.json of 8 GB": sparse("data.json", lambda path: RunFolder(path.parent).data()),
 }
 
