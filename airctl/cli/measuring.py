@@ -104,6 +104,7 @@ def variance_report(
 @click.argument("runs", type=FILE, nargs=-1, required=True, metavar="RUN...")
 @click.option("-o", "--out", type=FILE, default=None, help="HTML to write; RUN/report.html by default.")
 @click.option("--data", type=FILE, default=None, help="Scene file to evaluate on; the run's own by default.")
+@click.option("--force", is_flag=True, help="Replace the file that -o names, if it exists.")
 @DEVICE
 def report(runs: tuple[Path, ...], **options: Any) -> None:
     """Write everything about a run into one HTML page that needs no network.
