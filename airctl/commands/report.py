@@ -70,7 +70,7 @@ def _evaluated(folder: RunFolder, data: Path | str | None, device: str, warn: Wa
     sha256 = sha256_of(_file(path)) if data is not None or is_regular(path) else own
     found = kept_files(folder.path, name) if data is None or sha256 == own else None
     if sha256 != own:
-        name = results.name_of_data("test", str(path), sha256)
+        name = results.name_of_data("test", str(path), str(sha256))
         if found is not None and own:
             warn(
                 f"{path} is not the file that {folder.path} was trained on (expected sha256 {own}): the page shows the "

@@ -24,11 +24,13 @@ from airctl.errors import ConfigError, InputFileError
 from airctl.files import is_regular, make_folder, put, read_small, sha256_of, storage_errors, sync, write_text
 from airctl.training.tensors import (
     Optimizers,
+    holds_finite,
     load_optimizers,
     module_tensors,
     optimizer_tensors,
     read_some,
     read_tensors,
+    require_finite,
 )
 
 TENSORS = ("model.safetensors", "optimizer.safetensors")
@@ -70,12 +72,14 @@ def save(folder: Path, step: int, modules: nn.Module, optimizers: Optimizers, st
 def load(checkpoint: Path, modules: nn.Module, optimizers: Optimizers = ()) -> dict[str, Any]:
     """Check ``checkpoint`` against its manifest, put it into ``modules`` (and ``optimizers``) and return its state.
 
-    Raises ``InputFileError`` for anything missing, changed or of another shape; then nothing has been loaded.
+    Raises ``InputFileError`` for anything missing, changed, of another shape or not finite; then nothing has been
+    loaded.
     """
     verify(checkpoint)
     state = _read_state(checkpoint)
     wanted = module_tensors(modules)
     weights = read_tensors(checkpoint / TENSORS[0], sum(t.nbytes for t in wanted.values()), lambda stored: wanted)
+    require_finite(weights, checkpoint / TENSORS[0])
     if optimizers:
         load_optimizers(modules, optimizers, checkpoint / TENSORS[1], fresh=state["step"] == 0)
     with torch.no_grad():
@@ -89,6 +93,7 @@ def load_model(checkpoint: Path, model: nn.Module) -> dict[str, Any]:
     verify(checkpoint)
     state, expected = _read_state(checkpoint), module_tensors(model)
     weights = read_some(checkpoint / TENSORS[0], {f"model.{name}": tensor for name, tensor in expected.items()})
+    require_finite(weights, checkpoint / TENSORS[0])
     with torch.no_grad():
         for name, tensor in model.state_dict().items():  # not ``expected``, which copies what is not contiguous
             tensor.copy_(weights[f"model.{name}"])
@@ -136,12 +141,14 @@ def step_of(checkpoint: Path) -> int:
 
 
 def newest_valid(folder: Path) -> tuple[Path | None, list[str]]:
-    """The newest whole checkpoint, and a sentence for each damaged one that was set aside on the way to it."""
+    """The newest whole checkpoint of finite weights, and a sentence for each that was set aside on the way to it."""
     told: list[str] = []
     for step in reversed(steps(folder)):
         checkpoint = path_of(folder, step)
         try:
             verify(checkpoint)
+            if not holds_finite(checkpoint / TENSORS[0]):
+                raise InputFileError(f"{checkpoint / TENSORS[0]} holds weights that are not finite")
         except InputFileError as error:
             aside = _free_name(folder / f"damaged_{checkpoint.name}")
             with storage_errors(aside):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +25,7 @@ from airctl.files import is_regular, write_bytes
 from airctl.results.door import Is, from_json, plain_value
 from airctl.results.summary import DataOrigin
 from airctl.results.units import Sha256, Steps
+from airctl.training.tensors import require_finite
 
 SUFFIX = ".airctl"
 _KEY = "airctl"  # of the metadata
@@ -50,11 +51,11 @@ class Header:
 
 def write(
     path: Path, run: str, step: int, resolved: Config, data: DataOrigin, sha256: str, model: nn.Module,
-    replace: bool = True,
+    force: bool = True,
 ) -> Header:  # fmt: skip
     """Write ``model`` to ``path``, all of it or nothing; ``sha256`` is that of the checkpoint it comes from.
 
-    ``ConfigError`` for another suffix than .airctl, and for a file that is there, unless it may be replaced.
+    ``ConfigError`` for another suffix than .airctl, and for a file that is there, unless ``force`` replaces it.
     """
     if path.suffix != SUFFIX:
         raise ConfigError(f"out={path}: expected a name that ends in {SUFFIX}", "out")
@@ -62,7 +63,7 @@ def write(
     header = Header(_version.__version__, run, step, config.dumps(resolved), data, sha256)
     header = replace(header, sha256=_digest(header, tensors))
     told = json.dumps({"schema": 1, **plain_value(asdict(header))})
-    write_bytes(path, tensors_as_bytes(tensors, {_KEY: told}), replace)
+    write_bytes(path, tensors_as_bytes(tensors, {_KEY: told}), force)
     return header
 
 
@@ -82,7 +83,10 @@ def read_header(path: Path) -> Header:
 
 
 def load(path: Path, header: Header, model: nn.Module) -> None:
-    """Put the weights into ``model``; ``InputFileError``, with nothing loaded, for anything missing or changed."""
+    """Put the weights into ``model``.
+
+    ``InputFileError``, with nothing loaded, for anything missing, changed or not finite.
+    """
     expected = {name: tensor.detach() for name, tensor in model.state_dict().items()}
     if path.stat().st_size > 2 * _MOST_HEADER + sum(tensor.nbytes for tensor in expected.values()):
         raise InputFileError(f"{path} does not fit its config: it is larger than its weights")
@@ -96,6 +100,7 @@ def load(path: Path, header: Header, model: nn.Module) -> None:
     kinds = [{name: (t.dtype, t.shape) for name, t in some.items()} for some in (weights, expected)]
     if kinds[0] != kinds[1]:
         raise InputFileError(f"{path} does not fit its config: its weights are those of another model")
+    require_finite(weights, path)
     with torch.no_grad():
         for name, tensor in expected.items():
             tensor.copy_(weights[name])
