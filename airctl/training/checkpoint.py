@@ -22,6 +22,7 @@ from torch import nn
 
 from airctl.errors import ConfigError, InputFileError
 from airctl.files import is_regular, make_folder, put, read_small, sha256_of, storage_errors, sync, write_text
+from airctl.results.door import loads
 from airctl.training.tensors import (
     Optimizers,
     holds_finite,
@@ -127,7 +128,7 @@ def steps(folder: Path) -> list[int]:
     """The steps of the checkpoints in ``folder``, rising; whether they are whole is not looked at."""
     if not folder.is_dir():
         return []
-    return sorted(int(m[1]) for entry in folder.iterdir() if (m := re.fullmatch(r"step_([0-9]{8,12})", entry.name)))
+    return sorted(step for entry in folder.iterdir() if (step := _named(entry.name)) is not None)
 
 
 def path_of(folder: Path, step: int) -> Path:
@@ -218,10 +219,15 @@ def is_whole(checkpoint: Path) -> bool:
 def _pointed(pointer: Path) -> int | None:
     """The step that ``last`` or ``best`` names; None for whatever is no such name."""
     try:
-        named = re.fullmatch(rb"step_([0-9]{8,12})\s*", read_small(pointer, 64))
+        return _named(read_small(pointer, 64).decode("ascii", "replace").rstrip())
     except InputFileError:
         return None
-    return int(named[1]) if named else None
+
+
+def _named(name: str) -> int | None:
+    """The step of which ``name`` is the checkpoint; None for any other name, such as one with more zeros."""
+    digits = re.fullmatch(r"step_([0-9]{8,12})", name)
+    return int(digits[1]) if digits and path_of(Path(), int(digits[1])).name == name else None
 
 
 def _free_name(path: Path) -> Path:
@@ -240,7 +246,7 @@ def _read_state(checkpoint: Path) -> dict[str, Any]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(read_small(path, _MOST_JSON))
+        value = loads(read_small(path, _MOST_JSON))
     except (ValueError, RecursionError, InputFileError) as error:
         raise InputFileError(f"{path} cannot be read as JSON: the checkpoint is damaged ({error})") from error
     if not isinstance(value, dict):

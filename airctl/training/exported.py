@@ -22,7 +22,7 @@ from airctl import _version, config
 from airctl.config import Config
 from airctl.errors import ConfigError, InputFileError
 from airctl.files import is_regular, write_bytes
-from airctl.results.door import Is, from_json, plain_value
+from airctl.results.door import Is, from_json, loads, plain_value
 from airctl.results.summary import DataOrigin
 from airctl.results.units import Sha256, Steps
 from airctl.training.tensors import require_finite
@@ -74,7 +74,7 @@ def read_header(path: Path) -> Header:
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(_KEY, "")
-        value = json.loads(text) if len(text) <= _MOST_HEADER else None
+        value = loads(text) if len(text) <= _MOST_HEADER else None
     except (OSError, SafetensorError, ValueError, RecursionError) as error:
         raise InputFileError(f"{path} is no model that 'airctl export' has made: {error}") from error
     if not isinstance(value, dict):

@@ -218,8 +218,11 @@ def _state_from(values: Mapping[str, Any], path: Path) -> State:
     if not (
         all(n is None or (type(n) is int and n >= 0) for n in counts)
         and all(a is None or (type(a) is float and 0 <= a <= 1) for a in accuracies)
-        and (state.best_step is None) == (state.best_accuracy is None)
+        and (state.best_step is None) == (state.best_accuracy is None) == (state.validation_accuracy is None)
+        and (state.best_step or 0) <= state.step
+        and (state.best_accuracy or 0.0) >= (state.validation_accuracy or 0.0)
         and state.retries is not None
+        and state.retries <= RETRIES
     ):
         raise InputFileError(f"{path / 'state.json'} holds values that no run has had: the checkpoint is damaged")
     return state
