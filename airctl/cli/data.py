@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from airctl.cli.shell import CHECKPOINT, DATA, FILE, JSON, Word, airctl, echo, say, warn
+from airctl.cli.shell import CHECKPOINT, DATA, FILE, JSON, Word, airctl, echo, echo_path, say, warn
 
 
 @airctl.command("generate-data", short_help="Make Multi-MNIST scenes with known counts and boxes.")
@@ -172,4 +172,4 @@ def preview(source: Path, out: Path | None, force: bool, split: str, data: Path 
         picture = draw_data(source, split=split, out=out, force=force)
     else:
         picture = draw_run(source, data=data, checkpoint=checkpoint, out=out, force=force, warn=warn)
-    click.echo(picture)
+    echo_path(picture)
