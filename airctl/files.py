@@ -1,8 +1,9 @@
 """Writing so that a reader never sees half a file, reading no more than a stranger should give, sha256 of bytes.
 
 Everything airctl writes goes through here: aside, fsync, rename, fsync the folder. A process that is killed at any
-point leaves either the old file or the new one, and at most a ``.part`` file that the next write replaces. No write
-follows a link: what a strange folder calls ``eval.json.part`` may be a link to somebody's file.
+point leaves either the old file or the new one, and at most a ``.part`` file, which the next process that writes into
+the folder deletes. Each write has a part of its own, so that any number of processes may write one file. No write
+follows a link.
 """
 
 from __future__ import annotations
@@ -10,14 +11,19 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import secrets
+import stat
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from airctl.errors import ConfigError, InputFileError, StorageError
 
-_STORAGE_ERRNOS = {errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS}
-_NEW = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+_STORAGE_ERRNOS = {errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+_NO_LINKS_ERRNOS = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+# A pipe without a reader is an error, and not waited for.
+_NEW = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_CLEANED: set[tuple[int, Path]] = set()  # process and folder: a folder is looked through once
 
 
 @contextmanager
@@ -50,27 +56,67 @@ def make_folder(path: Path) -> None:
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a path beside ``path`` to write to; on success it takes the place of ``path``, on failure it is removed."""
-    part = path.parent / f"{path.name}.part"
+def atomic_path(path: Path, replace: bool = True) -> Iterator[Path]:
+    """Give a path beside ``path`` to write to; on success it takes the place of ``path``, on failure it is removed.
+
+    Without ``replace`` a file that is there stays what it is, also one that came while this one was written:
+    ``ConfigError``.
+    """
     with storage_errors(path):
         if path.exists() and not path.is_file():  # a rename would put a file in the place of /dev/null
             raise ConfigError(f"{path} is no ordinary file: choose another place")
         make_folder(path.parent)
-        part.unlink(missing_ok=True)  # whatever is there, a link too: it is not written through
+        with _writing_into(path.parent):
+            part = path.parent / f".airctl-{secrets.token_hex(8)}.part"
+            try:
+                yield part
+                sync(part)
+                os.replace(part, path) if replace else _name_new(part, path)
+                sync(path.parent)
+            except BaseException:
+                part.unlink(missing_ok=True)
+                raise
+
+
+@contextmanager
+def _writing_into(folder: Path) -> Iterator[None]:
+    """Hold a shared lock on ``folder``; where nobody else does, first delete the parts of writers that were killed."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(ImportError, OSError):  # without such locks parts are left where they are
+            import fcntl
+
+            if (os.getpid(), folder) not in _CLEANED:
+                with suppress(BlockingIOError):
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    for rest in folder.glob(".airctl-*.part"):
+                        rest.unlink()
+                    _CLEANED.add((os.getpid(), folder))
+            fcntl.flock(descriptor, fcntl.LOCK_SH)  # at most until another process has cleaned
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _name_new(part: Path, path: Path) -> None:
+    """Give ``part`` the name ``path`` if nothing has it; ``ConfigError`` otherwise."""
+    try:
         try:
-            yield part
-            sync(part)
+            os.link(part, path, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in _NO_LINKS_ERRNOS:
+                raise
+            os.close(os.open(path, _NEW | os.O_EXCL, 0o666))  # on such a disk the name is taken first
             os.replace(part, path)
-            sync(path.parent)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
+        else:
+            part.unlink()
+    except FileExistsError as error:
+        raise ConfigError(f"{path} exists: say force=True to replace it, or choose another name", "force") from error
 
 
-def write_bytes(path: Path, content: bytes | memoryview) -> None:
-    """Write a file, all of it or nothing."""
-    with atomic_path(path) as part:
+def write_bytes(path: Path, content: bytes | memoryview, replace: bool = True) -> None:
+    """Write a file, all of it or nothing; ``ConfigError`` for one that is there and may not be replaced."""
+    with atomic_path(path, replace) as part:
         _write(part, content, _NEW | os.O_EXCL)
 
 
@@ -81,9 +127,9 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
             _write(stack.enter_context(atomic_path(path)), content, _NEW | os.O_EXCL)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8, all of it or nothing."""
-    write_bytes(path, text.encode("utf-8"))
+def write_text(path: Path, text: str, replace: bool = True) -> None:
+    """``write_bytes`` of ``text`` as UTF-8."""
+    write_bytes(path, text.encode("utf-8"), replace)
 
 
 def put(path: Path, content: bytes) -> None:
@@ -126,16 +172,21 @@ def is_regular(path: Path) -> bool:
 
 
 def read_small(path: Path, most: int = 1 << 20) -> bytes:
-    """The bytes of a file of at most ``most``; ``InputFileError`` for one that is larger, no file, or unreadable."""
+    """The bytes of a file of at most ``most``; ``InputFileError`` for one that is larger, no file, or unreadable.
+
+    What it is and how large is asked of the open file, and opening does not wait: a pipe may have taken its place.
+    """
     if not is_regular(path):
-        raise InputFileError(f"{path}: no such file")
+        there = "it is no ordinary file" if os.path.lexists(str(path).replace("\0", "")) else "no such file"
+        raise InputFileError(f"{path}: {there}")
     try:
-        with open(path, "rb") as stream:
-            content = stream.read(most + 1)
+        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as stream:
+            told = os.fstat(stream.fileno())
+            content = stream.read(most + 1) if stat.S_ISREG(told.st_mode) and told.st_size <= most else None
     except OSError as error:
         raise InputFileError(f"{path} cannot be read: {error.strerror}") from error
-    if len(content) > most:
-        raise InputFileError(f"{path} is too large: expected at most {most} bytes")
+    if content is None or len(content) > most:
+        raise InputFileError(f"{path} is too large, or no ordinary file: expected at most {most} bytes")
     return content
 
 

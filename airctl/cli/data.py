@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from airctl.cli.shell import CHECKPOINT, DATA, FILE, JSON, Word, airctl, echo, say, warn
+from airctl.cli.shell import CHECKPOINT, DATA, FILE, JSON, Word, airctl, echo, echo_path, say, warn
 
 
 @airctl.command("generate-data", short_help="Make Multi-MNIST scenes with known counts and boxes.")
@@ -153,10 +153,11 @@ def info(source: Path, as_json: bool) -> None:
 @airctl.command(short_help="Draw a scene file, or what a run finds in it.")
 @click.argument("source", type=FILE, metavar="DATA.h5|RUN|FILE.airctl")
 @click.option("-o", "--out", type=FILE, default=None, help="PNG to write; beside the file or in the run by default.")
+@click.option("--force", is_flag=True, help="Replace a picture that exists.")
 @click.option("--split", type=Word("train", "test"), default="train", show_default=True, help="Of a scene file.")
 @DATA
 @CHECKPOINT
-def preview(source: Path, out: Path | None, split: str, data: Path | None, checkpoint: str) -> None:
+def preview(source: Path, out: Path | None, force: bool, split: str, data: Path | None, checkpoint: str) -> None:
     """Draw scenes: a file's with true boxes, counts and pixel values, or a run's with reconstructions and boxes.
 
     \b
@@ -168,7 +169,7 @@ def preview(source: Path, out: Path | None, split: str, data: Path | None, check
     from airctl.commands.preview import draw_data, draw_run
 
     if source.is_file() and source.suffix != ".airctl":
-        picture = draw_data(source, split=split, out=out)
+        picture = draw_data(source, split=split, out=out, force=force)
     else:
-        picture = draw_run(source, data=data, checkpoint=checkpoint, out=out, warn=warn)
-    click.echo(picture)
+        picture = draw_run(source, data=data, checkpoint=checkpoint, out=out, force=force, warn=warn)
+    echo_path(picture)

@@ -10,7 +10,7 @@ import click
 from tqdm import tqdm
 
 from airctl import errors
-from airctl.cli.shell import CHECKPOINT, DATA, DEVICE, FILE, JSON, SEED, Word, airctl, echo, say, warn, words
+from airctl.cli.shell import CHECKPOINT, DATA, DEVICE, FILE, JSON, SEED, Word, airctl, echo, echo_path, say, warn, words
 
 
 @airctl.command("eval", short_help="Count accuracy and confusion matrix of a run.")
@@ -104,6 +104,7 @@ def variance_report(
 @click.argument("runs", type=FILE, nargs=-1, required=True, metavar="RUN...")
 @click.option("-o", "--out", type=FILE, default=None, help="HTML to write; RUN/report.html by default.")
 @click.option("--data", type=FILE, default=None, help="Scene file to evaluate on; the run's own by default.")
+@click.option("--force", is_flag=True, help="Replace the file that -o names, if it exists.")
 @DEVICE
 def report(runs: tuple[Path, ...], **options: Any) -> None:
     """Write everything about a run into one HTML page that needs no network.
@@ -116,7 +117,7 @@ def report(runs: tuple[Path, ...], **options: Any) -> None:
     """
     from airctl.commands import report as command
 
-    click.echo(command.report(runs, warn=warn, **options))
+    echo_path(command.report(runs, warn=warn, **options))
 
 
 @airctl.command(short_help="A trained model as one small file, or as ONNX.")
@@ -146,4 +147,4 @@ def export(run: Path, out: Path, **options: Any) -> None:
     as_onnx = out.suffix == ".onnx"
     written = command.export_onnx(run, out, **options) if as_onnx else [command.export(run, out, **options)]
     for path in written:
-        click.echo(path)
+        echo_path(path)

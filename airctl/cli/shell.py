@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import errno
 import inspect
+import io
 import os
 import re
 import sys
@@ -108,14 +109,15 @@ class Commands(ExampleFirst, click.Group):
 
 
 def say(message: str) -> None:
-    """A message for the person, on stderr and clear of the progress bar."""
-    tqdm.write(message, file=sys.stderr)
+    """A message of one line for the person, on stderr and clear of the progress bar."""
+    tqdm.write(shown(message), file=sys.stderr)
 
 
 def warn(message: str, colour: str = "yellow") -> None:
     """A message that should not be missed: in colour on a terminal, unless NO_COLOR is set."""
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stderr.isatty()
-    say(f"airctl: {shown(message)}" if plain else click.style(f"airctl: {shown(message)}", fg=colour))
+    text = f"airctl: {shown(message)}"
+    tqdm.write(text if plain else click.style(text, fg=colour), file=sys.stderr)
 
 
 def shown(text: str) -> str:
@@ -123,11 +125,26 @@ def shown(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def shown_lines(text: str) -> str:
+    """``shown`` of each line of ``text``."""
+    return "\n".join(map(shown, text.split("\n")))
+
+
+def _shown_values(value: Any) -> Any:
+    """A plain value with ``shown`` of every string in it."""
+    if isinstance(value, dict):
+        return {shown(str(key)): _shown_values(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_shown_values(one) for one in value]
+    return shown(value) if isinstance(value, str) else value
+
+
 def main() -> None:
     """Run the command line; a user's error is one sentence and its exit code, never a traceback.
 
     A usage error comes first, and the usage after it.
     """
+    _prepare_streams()
     try:
         sys.exit(airctl.main(prog_name="airctl", standalone_mode=False) or 0)
     except errors.AirctlError as error:
@@ -148,6 +165,20 @@ def main() -> None:
         sys.exit(error.exit_code)
 
 
+def _prepare_streams() -> None:
+    """A stream that is closed goes nowhere, and no file gets its number; a letter that one does not have is escaped."""
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number is this one
+        if getattr(sys, name) is None:
+            nowhere = os.fdopen(os.open(os.devnull, os.O_RDWR), "r" if descriptor == 0 else "w", encoding="utf-8")
+            setattr(sys, name, nowhere)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def in_options(error: errors.AirctlError) -> str:
     """The sentence of a library error with options in the place of the arguments that it names."""
     sentence = str(error)
@@ -162,7 +193,8 @@ def _show_usage_error(error: click.UsageError) -> None:
     """What is wrong, then how it would be right."""
     say(f"Error: {shown(error.format_message())}")
     if error.ctx is not None:
-        say(f"\n{error.ctx.get_usage()}\nTry '{error.ctx.command_path} --help' for help.")
+        for line in ["", *error.ctx.get_usage().split("\n"), f"Try '{error.ctx.command_path} --help' for help."]:
+            say(line)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -184,4 +216,9 @@ def words(text: str | None) -> list[str]:
 
 def echo(result: Any, as_json: bool, text: Callable[[dict[str, Any]], str]) -> None:
     """The result on stdout: as one JSON object, or as ``text`` says it from the same values."""
-    click.echo(dumps(result) if as_json else text(to_json(result)))
+    click.echo(dumps(result) if as_json else shown_lines(text(_shown_values(to_json(result)))))
+
+
+def echo_path(path: Path) -> None:
+    """The path of what was written, on stdout."""
+    click.echo(shown(str(path)))

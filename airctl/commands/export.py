@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from airctl.commands.loaded import load
-from airctl.errors import ConfigError
+from airctl.commands.places import require_free
 from airctl.training import exported, onnx_files
 
 
@@ -16,10 +15,10 @@ def export(run: Path | str, out: Path | str, *, checkpoint: str = "last", force:
     It holds weights, config and origin, and nothing of the optimiser. A file that exists is replaced only by ``force``.
     """
     out = Path(out)
-    _require_free([out], force)
+    require_free([out], force)
     loaded = load(run, checkpoint, "cpu")
     name = loaded.run.resolve().name if loaded.is_run else exported.read_header(loaded.path).run
-    exported.write(out, name, loaded.step, loaded.config, loaded.data, loaded.weights_sha256, loaded.model)
+    exported.write(out, name, loaded.step, loaded.config, loaded.data, loaded.weights_sha256, loaded.model, force)
     return out
 
 
@@ -33,13 +32,6 @@ def export_onnx(run: Path | str, out: Path | str, *, checkpoint: str = "last", f
     """
     out = Path(out)
     onnx_files.require(out)  # before anything is loaded
-    _require_free(onnx_files.paths(out).values(), force)
+    require_free(onnx_files.paths(out).values(), force)
     loaded = load(run, checkpoint, "cpu")
     return onnx_files.write(out, loaded.model, loaded.weights_sha256, loaded.step)
-
-
-def _require_free(paths: Iterable[Path], force: bool) -> None:
-    """Raise ``ConfigError`` for a file that exists, unless it may be replaced."""
-    for path in paths:
-        if path.exists() and not force:
-            raise ConfigError(f"{path} exists: say force=True to replace it, or choose another name", "force")

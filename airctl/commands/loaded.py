@@ -22,11 +22,13 @@ from airctl.results.summary import DataOrigin
 from airctl.scenes import Fitting, Picture, read_scenes
 from airctl.training import Learner, RunFolder, exported, pick_device
 from airctl.training import checkpoint as checkpoints
+from airctl.training.memory import room_of
 
 SHIPPED = ("blobs", "digits")  # models that come with airctl; airctl/models has a card of each
 _MODELS = Path(__file__).parent.parent / "models"
 
 Warn = Callable[[str], None]
+_TRIES = 10  # checkpoints that a training may delete, as it does with old ones, before they are read
 
 
 @dataclass(frozen=True, repr=False)
@@ -103,19 +105,30 @@ def load(run: Path | str, checkpoint: str = "last", device: str = "auto") -> Loa
 def _checkpoint(run: Path, which: str, device: str) -> Loaded:
     folder = RunFolder(run)
     resolved, place = folder.config(), pick_device(device)
-    path = checkpoints.resolve(folder.checkpoints, which)
-    model = AIR(resolved).to(place)
-    step = checkpoints.load_model(path, model)["step"]
+    for _ in range(_TRIES):
+        path = checkpoints.resolve(folder.checkpoints, which)
+        try:
+            with room_of(path / checkpoints.TENSORS[0]):
+                model = AIR(resolved)
+            step = checkpoints.load_model(path, model)["step"]
+            weights_sha256 = checkpoints.weights_sha256(path)
+            break
+        except InputFileError:
+            if path.is_dir():
+                raise
+    else:
+        raise InputFileError(f"{run} deletes its checkpoints faster than they are read: expected one that stays")
     told = folder.data()
     sha256 = told.get("sha256")
     origin = DataOrigin(told["path"], sha256 if isinstance(sha256, str) else None)
-    return Loaded(run, path, resolved, place, step, model, checkpoints.weights_sha256(path), origin)
+    return Loaded(run, path, resolved, place, step, model.to(place), weights_sha256, origin)
 
 
 def _exported(path: Path, device: torch.device) -> Loaded:
     header = exported.read_header(path)
     resolved = header.resolved(path)
-    model = AIR(resolved)
+    with room_of(path):
+        model = AIR(resolved)
     exported.load(path, header, model)
     return Loaded(path, path, resolved, device, header.step, model.to(device), header.sha256, header.data)
 

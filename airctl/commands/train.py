@@ -61,13 +61,14 @@ def train(
     size = scenes.object_size(split, told if told["preset"] == scenes.IMPORTED else {})
     config = replace(fit_to_data(config, split.images.shape, size), picture=scenes.picture_of(told))
     require_known(config)
+    session = Session(folder, config, split, chosen, on_progress, say, warn or say, board)  # refuses before it writes
     with folder.lock():
         if (folder.path / "config.toml").exists():
             _check_same_run(folder, config, data)
         else:
             folder.create(config, {"path": str(data.resolve()), "sha256": sha256_of(data), **told}, command)
         say(f"writing to {run}, threads {torch.get_num_threads()}, device {chosen}")
-        result = Session(folder, config, split, chosen, on_progress, say, warn or say, board).run()
+        result = session.run()
         frames = checked(folder.read_frames(), str(folder.frames))
         save(training_figures(folder.read_metrics(), frames), folder.figures)
         return result

@@ -72,12 +72,23 @@ def read(kind: type[T], path: Path, remedy: str) -> T:
 def read_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file, its values unchecked; ``InputFileError`` if it holds none."""
     try:
-        value = json.loads(read_small(path, MOST_BYTES))
+        value = loads(read_small(path, MOST_BYTES))
     except (ValueError, RecursionError, InputFileError) as error:
         raise InputFileError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(value, dict):
         raise InputFileError(f"{path} holds no JSON object")
     return value
+
+
+def loads(text: bytes | str) -> Any:
+    """A JSON value; ``ValueError`` for NaN and for numbers that are not finite, which JSON does not have."""
+    return json.loads(text, parse_constant=_finite, parse_float=_finite)
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text[:40]} is no number of JSON")
+    return number
 
 
 def from_json(kind: type[T], mapping: Mapping[str, Any], where: str) -> T:

@@ -43,7 +43,7 @@ def generate_data(
     say(f"digits: {glyphs.source}, {len(glyphs.train_images)} to train, {len(glyphs.test_images)} to test")
     with tqdm(total=spec.train + spec.test, unit="scene", disable=not progress_bar, file=sys.stderr) as bar:
         train, test = compose_scenes(spec, glyphs, bar.update)
-    write_scenes(out, spec, glyphs, train, test)
+    write_scenes(out, spec, glyphs, train, test, replace=force)
     return {
         "path": str(out),
         "sha256": sha256_of(out),

@@ -95,15 +95,15 @@ def check_chunks(dataset: h5py.Dataset, name: str, most: int, on_disk: int) -> N
     chunk = math.prod(dataset.chunks) * dataset.dtype.itemsize
     if size > min(most, on_disk * MAX_DEFLATE_RATIO) or chunk > _MAX_CHUNK_BYTES:
         raise RefusedError(f"{name} declares {size} bytes in chunks of {chunk}, which it cannot hold")
-    if size > _half_of_the_memory():
+    if size > half_of_the_memory():
         raise RefusedError(f"{name} is {size} bytes large, more than half of this machine's memory")
     chunks = math.prod(-(-length // step) for length, step in zip(dataset.shape, dataset.chunks, strict=True))
     if dataset.id.get_num_chunks() != chunks or dataset.id.get_storage_size() > on_disk:
         raise RefusedError(f"{name} does not hold the {chunks} chunks that it declares")
 
 
-def _half_of_the_memory() -> float:
-    """A file of sixteen megabytes can hold sixteen gigabytes of zeros."""
+def half_of_the_memory() -> float:
+    """Half of this machine's memory in bytes: a file of sixteen megabytes can hold sixteen gigabytes of zeros."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2
     except (AttributeError, ValueError, OSError):  # no such question on this system

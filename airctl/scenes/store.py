@@ -69,12 +69,16 @@ _OPTIONAL: dict[str, type] = {  # not in every file
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
-def write_scenes(path: Path, spec: SceneSpec, glyphs: Glyphs, train: SceneSplit, test: SceneSplit) -> None:
+def write_scenes(
+    path: Path, spec: SceneSpec, glyphs: Glyphs, train: SceneSplit, test: SceneSplit, replace: bool = True
+) -> None:
     """Write both splits; the same scenes give the same bytes. A split of no scenes has no group.
+
+    ``ConfigError`` for a file that is there, unless ``replace`` allows it.
 
     The file is made in memory and then written by plain writes, so that a full disk is reported as one.
     """
-    _write(path, _attributes(spec, glyphs), train, test, [field.name for field in fields(SceneSplit)])
+    _write(path, _attributes(spec, glyphs), train, test, [field.name for field in fields(SceneSplit)], replace)
 
 
 def write_imported(
@@ -113,8 +117,9 @@ def picture_of(attributes: Mapping[str, Attribute]) -> PictureConfig:
 
 
 def _write(
-    path: Path, attributes: Mapping[str, Attribute], train: SceneSplit, test: SceneSplit, names: Sequence[str]
-) -> None:
+    path: Path, attributes: Mapping[str, Attribute], train: SceneSplit, test: SceneSplit, names: Sequence[str],
+    replace: bool = True,
+) -> None:  # fmt: skip
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", libver=_LIBVER) as file:
         for name, value in attributes.items():
@@ -122,7 +127,7 @@ def _write(
         for name, split in zip(SPLITS, (train, test), strict=True):
             if len(split.counts):
                 _write_split(file.create_group(name), split, names)
-    write_bytes(path, buffer.getbuffer())
+    write_bytes(path, buffer.getbuffer(), replace)
 
 
 def _attributes(spec: SceneSpec, glyphs: Glyphs) -> dict[str, Attribute]:

@@ -22,13 +22,16 @@ from torch import nn
 
 from airctl.errors import ConfigError, InputFileError
 from airctl.files import is_regular, make_folder, put, read_small, sha256_of, storage_errors, sync, write_text
+from airctl.results.door import loads
 from airctl.training.tensors import (
     Optimizers,
+    holds_finite,
     load_optimizers,
     module_tensors,
     optimizer_tensors,
     read_some,
     read_tensors,
+    require_finite,
 )
 
 TENSORS = ("model.safetensors", "optimizer.safetensors")
@@ -70,12 +73,14 @@ def save(folder: Path, step: int, modules: nn.Module, optimizers: Optimizers, st
 def load(checkpoint: Path, modules: nn.Module, optimizers: Optimizers = ()) -> dict[str, Any]:
     """Check ``checkpoint`` against its manifest, put it into ``modules`` (and ``optimizers``) and return its state.
 
-    Raises ``InputFileError`` for anything missing, changed or of another shape; then nothing has been loaded.
+    Raises ``InputFileError`` for anything missing, changed, of another shape or not finite; then nothing has been
+    loaded.
     """
     verify(checkpoint)
     state = _read_state(checkpoint)
     wanted = module_tensors(modules)
     weights = read_tensors(checkpoint / TENSORS[0], sum(t.nbytes for t in wanted.values()), lambda stored: wanted)
+    require_finite(weights, checkpoint / TENSORS[0])
     if optimizers:
         load_optimizers(modules, optimizers, checkpoint / TENSORS[1], fresh=state["step"] == 0)
     with torch.no_grad():
@@ -89,6 +94,7 @@ def load_model(checkpoint: Path, model: nn.Module) -> dict[str, Any]:
     verify(checkpoint)
     state, expected = _read_state(checkpoint), module_tensors(model)
     weights = read_some(checkpoint / TENSORS[0], {f"model.{name}": tensor for name, tensor in expected.items()})
+    require_finite(weights, checkpoint / TENSORS[0])
     with torch.no_grad():
         for name, tensor in model.state_dict().items():  # not ``expected``, which copies what is not contiguous
             tensor.copy_(weights[f"model.{name}"])
@@ -122,7 +128,7 @@ def steps(folder: Path) -> list[int]:
     """The steps of the checkpoints in ``folder``, rising; whether they are whole is not looked at."""
     if not folder.is_dir():
         return []
-    return sorted(int(m[1]) for entry in folder.iterdir() if (m := re.fullmatch(r"step_([0-9]{8,12})", entry.name)))
+    return sorted(step for entry in folder.iterdir() if (step := _named(entry.name)) is not None)
 
 
 def path_of(folder: Path, step: int) -> Path:
@@ -136,12 +142,14 @@ def step_of(checkpoint: Path) -> int:
 
 
 def newest_valid(folder: Path) -> tuple[Path | None, list[str]]:
-    """The newest whole checkpoint, and a sentence for each damaged one that was set aside on the way to it."""
+    """The newest whole checkpoint of finite weights, and a sentence for each that was set aside on the way to it."""
     told: list[str] = []
     for step in reversed(steps(folder)):
         checkpoint = path_of(folder, step)
         try:
             verify(checkpoint)
+            if not holds_finite(checkpoint / TENSORS[0]):
+                raise InputFileError(f"{checkpoint / TENSORS[0]} holds weights that are not finite")
         except InputFileError as error:
             aside = _free_name(folder / f"damaged_{checkpoint.name}")
             with storage_errors(aside):
@@ -211,10 +219,15 @@ def is_whole(checkpoint: Path) -> bool:
 def _pointed(pointer: Path) -> int | None:
     """The step that ``last`` or ``best`` names; None for whatever is no such name."""
     try:
-        named = re.fullmatch(rb"step_([0-9]{8,12})\s*", read_small(pointer, 64))
+        return _named(read_small(pointer, 64).decode("ascii", "replace").rstrip())
     except InputFileError:
         return None
-    return int(named[1]) if named else None
+
+
+def _named(name: str) -> int | None:
+    """The step of which ``name`` is the checkpoint; None for any other name, such as one with more zeros."""
+    digits = re.fullmatch(r"step_([0-9]{8,12})", name)
+    return int(digits[1]) if digits and path_of(Path(), int(digits[1])).name == name else None
 
 
 def _free_name(path: Path) -> Path:
@@ -233,7 +246,7 @@ def _read_state(checkpoint: Path) -> dict[str, Any]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(read_small(path, _MOST_JSON))
+        value = loads(read_small(path, _MOST_JSON))
     except (ValueError, RecursionError, InputFileError) as error:
         raise InputFileError(f"{path} cannot be read as JSON: the checkpoint is damaged ({error})") from error
     if not isinstance(value, dict):

@@ -22,9 +22,10 @@ from airctl import _version, config
 from airctl.config import Config
 from airctl.errors import ConfigError, InputFileError
 from airctl.files import is_regular, write_bytes
-from airctl.results.door import Is, from_json, plain_value
+from airctl.results.door import Is, from_json, loads, plain_value
 from airctl.results.summary import DataOrigin
 from airctl.results.units import Sha256, Steps
+from airctl.training.tensors import require_finite
 
 SUFFIX = ".airctl"
 _KEY = "airctl"  # of the metadata
@@ -48,14 +49,21 @@ class Header:
         return config.loads(self.config, str(where))
 
 
-def write(path: Path, run: str, step: int, resolved: Config, data: DataOrigin, sha256: str, model: nn.Module) -> Header:
-    """Write ``model`` to ``path``, all of it or nothing; ``sha256`` is that of the checkpoint it comes from."""
+def write(
+    path: Path, run: str, step: int, resolved: Config, data: DataOrigin, sha256: str, model: nn.Module,
+    force: bool = True,
+) -> Header:  # fmt: skip
+    """Write ``model`` to ``path``, all of it or nothing; ``sha256`` is that of the checkpoint it comes from.
+
+    ``ConfigError`` for another suffix than .airctl, and for a file that is there, unless ``force`` replaces it.
+    """
     if path.suffix != SUFFIX:
         raise ConfigError(f"out={path}: expected a name that ends in {SUFFIX}", "out")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     header = Header(_version.__version__, run, step, config.dumps(resolved), data, sha256)
     header = replace(header, sha256=_digest(header, tensors))
-    write_bytes(path, tensors_as_bytes(tensors, {_KEY: json.dumps({"schema": 1, **plain_value(asdict(header))})}))
+    told = json.dumps({"schema": 1, **plain_value(asdict(header))})
+    write_bytes(path, tensors_as_bytes(tensors, {_KEY: told}), force)
     return header
 
 
@@ -66,7 +74,7 @@ def read_header(path: Path) -> Header:
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(_KEY, "")
-        value = json.loads(text) if len(text) <= _MOST_HEADER else None
+        value = loads(text) if len(text) <= _MOST_HEADER else None
     except (OSError, SafetensorError, ValueError, RecursionError) as error:
         raise InputFileError(f"{path} is no model that 'airctl export' has made: {error}") from error
     if not isinstance(value, dict):
@@ -75,7 +83,10 @@ def read_header(path: Path) -> Header:
 
 
 def load(path: Path, header: Header, model: nn.Module) -> None:
-    """Put the weights into ``model``; ``InputFileError``, with nothing loaded, for anything missing or changed."""
+    """Put the weights into ``model``.
+
+    ``InputFileError``, with nothing loaded, for anything missing, changed or not finite.
+    """
     expected = {name: tensor.detach() for name, tensor in model.state_dict().items()}
     if path.stat().st_size > 2 * _MOST_HEADER + sum(tensor.nbytes for tensor in expected.values()):
         raise InputFileError(f"{path} does not fit its config: it is larger than its weights")
@@ -89,6 +100,7 @@ def load(path: Path, header: Header, model: nn.Module) -> None:
     kinds = [{name: (t.dtype, t.shape) for name, t in some.items()} for some in (weights, expected)]
     if kinds[0] != kinds[1]:
         raise InputFileError(f"{path} does not fit its config: its weights are those of another model")
+    require_finite(weights, path)
     with torch.no_grad():
         for name, tensor in expected.items():
             tensor.copy_(weights[name])

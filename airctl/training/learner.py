@@ -13,6 +13,7 @@ from airctl.config import Config, OptimiserConfig
 from airctl.errors import NotFiniteError
 from airctl.model import AIR
 from airctl.objectives import CutAndPaste, Estimator, Surrogate, estimator, observe, terms_of
+from airctl.training.memory import room_to_train
 from airctl.training.randomness import derive, generator
 from airctl.training.schedules import learning_rate_factor
 
@@ -29,8 +30,11 @@ class Learner:
 
     @classmethod
     def build(cls, config: Config, device: torch.device) -> Learner:
-        """Fresh weights, a function of the seed; one parameter group for each learning rate."""
-        with torch.random.fork_rng(devices=[]):
+        """Fresh weights, a function of the seed; one parameter group for each learning rate.
+
+        ``ConfigError`` for a config that asks for more memory than there is.
+        """
+        with torch.random.fork_rng(devices=[]), room_to_train():
             torch.manual_seed(derive(config.train.seed, "weights"))
             model, chosen = AIR(config), estimator(config.objective.estimator, config)
         modules = nn.ModuleDict({"model": model, "estimator": chosen.modules}).to(device)

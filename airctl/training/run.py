@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import hmac
 import json
 import os
 import platform
 import shlex
 import sys
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +25,8 @@ from airctl.errors import ConfigError, InputFileError, RunInUseError
 from airctl.files import append, is_regular, make_folder, read_small, storage_errors, sync, write_text
 from airctl.results.door import plain_value, read_object
 
+MOST_METRICS = 1 << 26  # bytes: those of ten million steps
+
 
 class RunFolder:
     """The paths of a run and the small files in it. Creating the object touches nothing."""
@@ -34,23 +39,25 @@ class RunFolder:
         self.metrics = path / "metrics.jsonl"
 
     def require(self) -> RunFolder:
-        """Raise ``ConfigError`` if this is not a run's folder."""
+        """Raise ``ConfigError`` if this is not a run's folder, or if anything in it is a link."""
         if not is_regular(self.path / "config.toml"):
             raise ConfigError(f"{self.path} is not a run folder: expected one that 'airctl train' has made")
         self._refuse_links()
         return self
 
     def _refuse_links(self) -> None:
-        """A strange run folder must not lead what is written into it to somewhere else."""
-        board = self.path / "tensorboard"
-        for path in (self.checkpoints, self.figures, self.frames, board, self.metrics):
-            if path.is_symlink():
-                raise ConfigError(f"{path} is a link to somewhere else: put what it leads to in its place")
+        """A strange run folder must not lead what is read or written in it to somewhere else; nothing is opened."""
+        for folder, folders, files in os.walk(self.path):
+            for path in (Path(folder, name) for name in (*folders, *files)):
+                if path.is_symlink():
+                    raise ConfigError(f"{path} is a link to somewhere else: put what it leads to in its place")
 
     def create(self, resolved: Config, data: Mapping[str, Any], command: Sequence[str]) -> None:
-        """Write what the run was told: config.toml, data.json, command.txt, environment.json."""
+        """Write what the run was told: config.toml, data.json, command.txt with its command.mark, environment.json."""
         write_text(self.path / "data.json", dumps(data))
-        write_text(self.path / "command.txt", shlex.join(command) + "\n")
+        line = shlex.join(command) + "\n"
+        write_text(self.path / "command.mark", _mark(line) + "\n")
+        write_text(self.path / "command.txt", line)
         write_text(self.path / "environment.json", dumps(environment()))
         write_text(self.path / "config.toml", config.dumps(resolved))  # last: with it the folder is a run's
 
@@ -67,7 +74,7 @@ class RunFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Be the only process that writes here; ``RunInUseError`` names the other one."""
+        """Be the only process that writes here; ``RunInUseError`` names the other one, ``ConfigError`` a link in it."""
         holder = self.path / ".holder"
         lock = FileLock(self.path / ".lock")
         with storage_errors(self.path):
@@ -104,11 +111,14 @@ class RunFolder:
                 sync(self.path)
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl; a torn last line, as a kill can leave one, is passed over."""
+        """The lines of metrics.jsonl; a torn last line, as a kill can leave one, is passed over.
+
+        ``InputFileError`` for what is no ordinary file, or larger than any run's.
+        """
         if not self.metrics.exists():
             return []
         rows = []
-        for line in self.metrics.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]:
+        for line in read_small(self.metrics, MOST_METRICS).decode("utf-8", "replace").split("\n")[:-1]:
             try:
                 row = json.loads(line)
             except (ValueError, RecursionError):
@@ -144,6 +154,14 @@ class RunFolder:
         path = self.path / "command.txt"
         return read_small(path).decode("utf-8", "replace") if path.exists() else ""
 
+    def command_is_own(self) -> bool:
+        """Whether this machine wrote that command; if not, it is a stranger's, and nobody should paste it unread."""
+        try:
+            told = read_small(self.path / "command.mark", 100).strip()
+        except InputFileError:  # of an older version, or of somebody who does not know what it should be
+            return False
+        return hmac.compare_digest(told, _mark(self.command()).encode())
+
     def read_results(self, name: str) -> dict[str, Any]:
         """``read_json``, or nothing where there is no such file."""
         return self.read_json(name) if (self.path / name).exists() else {}
@@ -161,6 +179,20 @@ class RunFolder:
 def dumps(value: Mapping[str, Any]) -> str:
     """JSON as airctl writes it to files; a number that is not finite is null."""
     return json.dumps(plain_value(value), indent=1, allow_nan=False) + "\n"
+
+
+def _mark(command: str) -> str:
+    """What only somebody who knows this machine's id can say of a command: its HMAC."""
+    return hmac.new(_machine(), f"airctl {command}".encode(), hashlib.sha256).hexdigest()
+
+
+def _machine() -> bytes:
+    """An id that stays on this machine: systemd's, which is not to be told as it is, or the network card's."""
+    for path in (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id")):
+        with contextlib.suppress(InputFileError):
+            if told := read_small(path, 1000).strip():
+                return told
+    return str(uuid.getnode()).encode()
 
 
 def environment() -> dict[str, Any]:

@@ -26,6 +26,7 @@ from airctl.training import checkpoint
 from airctl.training.board import Board
 from airctl.training.frames import Watched, due
 from airctl.training.learner import Learner, training_step
+from airctl.training.memory import require_room_for_a_batch
 from airctl.training.randomness import SceneOrder
 from airctl.training.run import RunFolder
 from airctl.training.signals import StopRequest
@@ -58,7 +59,10 @@ class Progress:
 
 
 class Session:
-    """One call of ``train``: from the newest whole checkpoint to the last step, or to a signal."""
+    """One call of ``train``: from the newest whole checkpoint to the last step, or to a signal.
+
+    Making one checks that config, scenes and memory fit together, and writes nothing: ``ConfigError``.
+    """
 
     def __init__(
         self,
@@ -81,6 +85,7 @@ class Session:
         self.images, self.validation = images[:number], images[number:]
         self.watched = Watched.of(split, number)
         self.validation_counts = torch.from_numpy(split.counts[number:].astype(np.int64)).to(device)
+        require_room_for_a_batch(config)
         self.learner = Learner.build(config, device)
         self.log_p = self.learner.model.count(self.learner.model.reading_size)  # at the end of its annealing
         self.state = State()
@@ -107,6 +112,7 @@ class Session:
         settings, state = self.config.train, self.state
         indices = torch.from_numpy(self.order.at(state.step)).to(self.device)
         surrogate = training_step(self.learner, self.config, self.images[indices], state.step, 0.5**state.retries)
+        self._require_finite_weights()
         state.step += 1
         row: dict[str, Any] = {"step": state.step, "elbo": surrogate.elbo.mean().item()}
         milestone = state.step % settings.validate_every == 0 or state.step == settings.steps
@@ -123,6 +129,11 @@ class Session:
             self._learn_what_is_usual()
         if state.step in (state.best_step, settings.steps) or state.step % settings.checkpoint_every == 0:
             self._save()
+
+    def _require_finite_weights(self) -> None:
+        """A finite gradient can still move them out of the numbers: such weights must not reach a checkpoint."""
+        if not torch.isfinite(torch.nn.utils.get_total_norm(list(self.learner.modules.parameters()))):
+            raise NotFiniteError(f"the weights are not finite at step {self.state.step}")
 
     def _watch(self) -> None:
         if len(self.watched.images):
@@ -207,8 +218,11 @@ def _state_from(values: Mapping[str, Any], path: Path) -> State:
     if not (
         all(n is None or (type(n) is int and n >= 0) for n in counts)
         and all(a is None or (type(a) is float and 0 <= a <= 1) for a in accuracies)
-        and (state.best_step is None) == (state.best_accuracy is None)
+        and (state.best_step is None) == (state.best_accuracy is None) == (state.validation_accuracy is None)
+        and (state.best_step or 0) <= state.step
+        and (state.best_accuracy or 0.0) >= (state.validation_accuracy or 0.0)
         and state.retries is not None
+        and state.retries <= RETRIES
     ):
         raise InputFileError(f"{path / 'state.json'} holds values that no run has had: the checkpoint is damaged")
     return state

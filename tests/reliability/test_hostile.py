@@ -329,6 +329,38 @@ def test_a_planted_link_is_not_written_through(
 
 
 @pytest.mark.parametrize(
+    "place",
+    [
+        ".lock", ".holder", "command.txt", "environment.json", "data.json", "config.toml", "metrics.jsonl",
+        "eval-test.json", "frames/step_00000000.json", "checkpoints/last", f"checkpoints/{LAST}/state.json",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("dangling", [False, True])
+def test_a_run_with_a_link_in_it_is_refused_and_what_it_leads_to_not_read(
+    place: str, dangling: bool, run: Path, small_data: Path, tmp_path: Path
+) -> None:
+    """A link to a person's own file would be locked, or published by report: nothing goes on, no page is written."""
+    shutil.move(run / place, tmp_path / "moved") if (run / place).exists() else None
+    victim = tmp_path / ("nowhere" if dangling else "moved")
+    if not dangling and not victim.exists():
+        victim.write_text("{}")
+    (run / place).symlink_to(victim)
+    acts = [lambda: train(small_data, run, small("train.keep_last=2"), resume=True, threads=1, device="cpu")]
+    if not (dangling and place == "config.toml"):  # without it the folder is no run's
+        acts += [lambda: airctl.info(run), lambda: airctl.report(run, device="cpu"), lambda: airctl.load(run)]
+    for act in acts:
+        with pytest.raises(ConfigError, match="is a link to somewhere else"):
+            act()
+    assert not (run / "report.html").exists()
+
+
+def test_the_folder_of_a_run_may_itself_be_a_link(run: Path, tmp_path: Path) -> None:
+    """Whoever names it has made it."""
+    (tmp_path / "latest").symlink_to(run)
+    assert airctl.info(tmp_path / "latest").step == 6
+
+
+@pytest.mark.parametrize(
     "name",
     [
         "config.toml",
@@ -349,6 +381,26 @@ def test_a_pipe_in_a_run_is_not_waited_for(name: str, run: Path) -> None:
     else:
         refused = None
     assert (refused is None) == (name == "checkpoints/last")  # the newest is taken then
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "command.txt", "environment.json", "frames/step_00000000.json"])
+def test_no_command_waits_for_a_pipe(name: str, run: Path, small_data: Path) -> None:
+    """info, report and train refuse it, or do without the file; a test that waited would not end."""
+    (run / name).unlink()
+    os.mkfifo(run / name)
+    longer = small("train.keep_last=2", "train.steps=8")
+    refused = []
+    for act in (
+        lambda: airctl.info(run),
+        lambda: airctl.report(run, device="cpu"),
+        lambda: train(small_data, run, longer, resume=True, threads=1, device="cpu"),
+    ):
+        try:
+            act()
+        except AirctlError as error:
+            refused.append(str(error))
+    assert refused
+    assert all("no ordinary file" in told for told in refused)
 
 
 # --- bombs -----------------------------------------------------------------------------------------------------------
@@ -456,6 +508,8 @@ BOMBS = {
     "IDX of 8 GB": sparse("digits", read_idx),
     ".npy of 8 GB": sparse("stack.npy", lambda path: list(read_scenes([path]))),
     "picture of 8 GB": sparse("picture.png", lambda path: list(read_scenes([path]))),
+    "metrics.jsonl of 8 GB": sparse("metrics.jsonl", lambda path: RunFolder(path.parent).read_metrics()),
+    "command.txt of 8 GB": sparse("command.txt", lambda path: RunFolder(path.parent).command()),
     "data.json of 8 GB": sparse("data.json", lambda path: RunFolder(path.parent).data()),
 }
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import pty
 import random
+import select
 import shutil
 import signal
 import sys
@@ -116,7 +118,7 @@ def command(long: Long, run: Path, *options: str) -> None:
     cli.main()
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_saves_and_a_second_one_does_no_harm(signum: int, code: int, long: Long, tmp_path: Path) -> None:
     """The first ends the command with 130 or 143 and a checkpoint; two at once too, with whatever was there."""
     run = tmp_path / "run"
@@ -129,6 +131,41 @@ def test_a_signal_saves_and_a_second_one_does_no_harm(signum: int, code: int, lo
         assert ended(*child).code == code
         assert airctl.load(run, device="cpu").step >= max(before, 1)
         assert metric_steps(run) == sorted(set(metric_steps(run)))
+
+
+def test_a_terminal_that_is_closed_saves(long: Long, tmp_path: Path) -> None:
+    """What is written to a terminal that is gone fails; the run is saved all the same, and ends with 129."""
+    run = tmp_path / "run"
+    pid, terminal = pty.fork()
+    if pid == 0:
+        try:
+            command(long, run)
+        except SystemExit as ended:
+            os._exit(int(ended.code or 0))
+        finally:
+            os._exit(99)
+    while not (run / "metrics.jsonl").exists() or (run / "metrics.jsonl").stat().st_size < 300:
+        if select.select([terminal], [], [], 0.01)[0]:
+            os.read(terminal, 1 << 16)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 129
+    assert airctl.load(run, device="cpu").step >= 1
+
+
+def test_whom_nohup_protects_goes_on(long: Long, tmp_path: Path) -> None:
+    """SIGHUP that was ignored stays so; SIGTERM then ends the run with 143."""
+    run = tmp_path / "run"
+
+    def protected() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        command(long, run)
+
+    child = forked(protected)
+    _wait(child, run, 300)
+    os.kill(child[0], signal.SIGHUP)
+    _wait(child, run, (run / "metrics.jsonl").stat().st_size + 300)
+    os.kill(child[0], signal.SIGTERM)
+    assert ended(*child).code == 143
 
 
 def test_a_second_process_is_told_who_writes(long: Long, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import pytest
 
 from airctl.errors import InputFileError
-from airctl.results.door import Is, dumps, from_json, read, rows, to_json
+from airctl.results.door import Is, dumps, from_json, read, read_object, rows, to_json
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,16 @@ def test_what_is_no_object_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text(text, encoding="utf-8", errors="surrogateescape")
     with pytest.raises(InputFileError, match=r"r\.json"):
         read(Result, tmp_path / "r.json", "")
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_what_is_no_number_of_json_is_refused(number: str, tmp_path: Path) -> None:
+    """Python would read it; the control is the largest double."""
+    (tmp_path / "a.json").write_text(f'{{"a": {number}}}')
+    with pytest.raises(InputFileError, match="is no number of JSON"):
+        read_object(tmp_path / "a.json")
+    (tmp_path / "a.json").write_text('{"a": 1.7976931348623157e308}')
+    assert read_object(tmp_path / "a.json") == {"a": 1.7976931348623157e308}
 
 
 def test_an_error_of_a_bug_looks_like_a_bug() -> None:

@@ -225,19 +225,19 @@ def test_a_full_disk_leaves_the_old_file(
 
 
 def test_a_killed_writer_leaves_nothing_that_looks_finished(tmp_path: Path) -> None:
-    """SIGKILL just before the rename: only a .part file is there, and the next run puts the whole file in place."""
+    """SIGKILL just before it has its name: only a .part file is there, and the next run leaves the whole file alone."""
     script = f"""
         import os, signal, sys
         from pathlib import Path
         from airctl.scenes import SceneSpec, generate_data, glyphs
         glyphs.FONT_TRAIN, glyphs.FONT_TEST = 30, 10
         if sys.argv[1] == "killed":
-            os.replace = lambda *a: os.kill(os.getpid(), signal.SIGKILL)
+            os.link = lambda *a, **b: os.kill(os.getpid(), signal.SIGKILL)
         generate_data(Path({str(tmp_path)!r}) / "s.h5", SceneSpec(train=5, test=2), "font")
     """
     command = [sys.executable, "-c", textwrap.dedent(script)]
     assert subprocess.run([*command, "killed"], capture_output=True, check=False).returncode == -9
-    assert [p.name for p in tmp_path.iterdir()] == ["s.h5.part"]
+    assert [p.suffix for p in tmp_path.iterdir()] == [".part"]
     assert subprocess.run([*command, "left alone"], capture_output=True, check=False).returncode == 0
     assert [p.name for p in tmp_path.iterdir()] == ["s.h5"]
     assert len(read_split(tmp_path / "s.h5", "train").images) == 5

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import airctl
+from airctl.commands.train import train
 from airctl.errors import ConfigError, InputFileError
 from airctl.training import checkpoint as checkpoints
 
@@ -142,6 +143,36 @@ def test_a_checkpoint_of_the_same_step_is_kept_or_set_aside(run: Path) -> None:
         checkpoints.save(folder, step, modules, optimizer, state | {"retries": retries})
         assert checkpoints.load(last(run), modules, optimizer)["retries"] == retries
     assert len([path for path in folder.glob("replaced_step_*") if checkpoints.is_whole(path)]) == 2
+
+
+def test_a_folder_with_more_zeros_is_no_checkpoint(run: Path) -> None:
+    """step_000000000099 would be looked for as step_00000099; neither list nor pointer takes it for one."""
+    shutil.copytree(last(run), run / "checkpoints/step_000000000099")
+    assert checkpoints.steps(run / "checkpoints") == checkpoints.steps(last(run).parent)
+    assert 99 not in checkpoints.steps(run / "checkpoints")
+    (run / "checkpoints/last").write_text("step_000000000012\n")
+    assert airctl.load(run).step == 12
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"best_step": 13}, {"retries": 4}, {"validation_accuracy": None}, {"validation_accuracy": float("nan")},
+        {"best_accuracy": 0.0, "validation_accuracy": 1.0}, {"best_accuracy": 1e999},
+    ],
+)  # fmt: skip
+def test_values_that_no_run_has_had_are_refused(values: dict[str, object], run: Path, data: Path) -> None:
+    """A best step that is not done yet, more retries than there are, an accuracy above the best, no numbers of JSON."""
+    path = last(run) / "state.json"
+    told = json.loads(path.read_text())
+    config = airctl.load(run).config
+    path.write_text(json.dumps(told))
+    _vouch(last(run))
+    assert train(data, run, config, resume=True, threads=1).steps == 12  # the control
+    path.write_text(json.dumps(told | values))
+    _vouch(last(run))
+    with pytest.raises(InputFileError, match="the checkpoint is damaged"):
+        train(data, run, config, resume=True, threads=1)
 
 
 def test_a_checkpoint_under_another_name_is_refused(run: Path) -> None:

@@ -6,20 +6,26 @@ import json
 import os
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from small import tiny
 
+import airctl
+from airctl import config as configs
 from airctl.commands.train import fit_to_data, train
 from airctl.errors import ConfigError, InputFileError, NotFiniteError, RunInUseError
+from airctl.files import sha256_of
 from airctl.results.records import choose, pixels
 from airctl.scenes import read_split
-from airctl.training import Learner, Progress, RunFolder, TrainResult, session, training_step
+from airctl.training import Learner, Progress, RunFolder, TrainResult, exported, memory, session, training_step
 from airctl.training import checkpoint as checkpoints
 from airctl.training.frames import due
+from airctl.training.tensors import holds_finite
 
 ESTIMATORS = ("exact", "score-function-neural", "score-function-average", "report-2019")
 
@@ -127,6 +133,114 @@ def test_too_few_scenes_are_told(data: Path, tmp_path: Path) -> None:
     """A batch that the training scenes do not fill is refused with advice."""
     with pytest.raises(ConfigError, match="do not fill one batch"):
         train(data, tmp_path, tiny("train.batch=4096"), threads=1)
+
+
+@pytest.mark.parametrize("setting", ["train.batch=4096", "train.validation=500", "model.num_steps=64"])
+def test_a_refused_start_leaves_no_run(setting: str, data: Path, tmp_path: Path, monkeypatch) -> None:
+    """The corrected command starts in the same folder as if nothing had been asked before."""
+    with monkeypatch.context() as changed:
+        if setting.startswith("model"):
+            changed.setattr(memory, "half_of_the_memory", lambda: 5e5)
+        with pytest.raises(ConfigError):
+            train(data, tmp_path, tiny(setting), threads=1)
+    assert {path.name for path in tmp_path.iterdir()} <= {".lock"}
+    assert train(data, tmp_path, tiny("train.steps=1"), threads=1).steps == 1
+
+
+def test_weights_that_a_step_spoils_reach_no_checkpoint(data: Path, tmp_path: Path, monkeypatch) -> None:
+    """A step after which a weight is not finite is taken back, with half the learning rate."""
+    told: list[str] = []
+    taken = training_step
+
+    def spoils(learner, config, images, step, slowdown=1.0):
+        surrogate = taken(learner, config, images, step, slowdown)
+        if step == 7 and slowdown == 1:
+            with torch.no_grad():
+                next(iter(learner.modules.parameters())).view(-1)[0] = float("inf")
+        return surrogate
+
+    monkeypatch.setattr(session, "training_step", spoils)
+    assert train(data, tmp_path, tiny(), threads=1, say=told.append).steps == 12
+    assert any("the weights are not finite at step 7: going back" in line for line in told)
+    for step in checkpoints.steps(tmp_path / "checkpoints"):
+        assert holds_finite(checkpoints.path_of(tmp_path / "checkpoints", step) / checkpoints.TENSORS[0])
+
+
+def spoil(checkpoint: Path) -> None:
+    """NaN among the weights, and a manifest that fits."""
+    path = checkpoint / checkpoints.TENSORS[0]
+    tensors = load_file(path)
+    next(tensors[name] for name in tensors if name.startswith("model.decoder")).view(-1)[0] = float("nan")
+    save_file(tensors, path)
+    told = json.loads((checkpoint / "manifest.json").read_text())
+    told["files"][path.name] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+    (checkpoint / "manifest.json").write_text(json.dumps(told))
+
+
+def test_weights_that_are_not_finite_are_not_loaded(data: Path, tmp_path: Path) -> None:
+    """load and an exported model refuse them; a resumed run says so, and ends as it did from the checkpoint before."""
+    train(data, tmp_path / "a", tiny(preset="fast"), threads=1)
+    expected, last = contents(tmp_path / "a"), checkpoints.resolve(tmp_path / "a/checkpoints", "last")
+    spoil(last)
+    with pytest.raises(InputFileError, match="is not finite"):
+        airctl.load(tmp_path / "a", device="cpu")
+    told: list[str] = []
+    train(data, tmp_path / "a", tiny(preset="fast"), resume=True, threads=1, say=told.append)
+    assert any("not finite; it was set aside as damaged_step_00000012" in line for line in told)
+    assert any("resumed at step 10" in line for line in told)
+    assert contents(tmp_path / "a") == expected
+    assert airctl.load(tmp_path / "a", "10", device="cpu").step == 10  # NaN in what is usual is no fault
+
+
+def test_an_exported_model_of_such_weights_is_refused(data: Path, finished: Path, tmp_path: Path, monkeypatch) -> None:
+    """Whoever made it gave it a sha256 that fits."""
+    loaded = airctl.load(finished, device="cpu")
+    with torch.no_grad():
+        next(loaded.model.decoder.parameters()).view(-1)[0] = float("inf")
+    path = tmp_path / "a.airctl"
+    exported.write(path, "a", 12, loaded.config, loaded.data, loaded.weights_sha256, loaded.model)
+    with pytest.raises(InputFileError, match="is not finite"):
+        airctl.load(path, device="cpu")
+
+
+def test_a_config_that_asks_for_terabytes_is_refused_before_anything_is_built(
+    data: Path, finished: Path, tmp_path
+) -> None:
+    """Of a training, of a checkpoint and of an exported model: one sentence, and no memory spent."""
+    huge = ("network.embedding=raw", "network.hidden=8192", "model.canvas=4096")
+    with pytest.raises(ConfigError, match="more than this machine's memory") as refused:
+        Learner.build(tiny(*huge), torch.device("cpu"))
+    assert "\n" not in str(refused.value)
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
+    airctl.export(finished, tmp_path / "a.airctl")
+    loaded = airctl.load(finished, device="cpu")
+    (run / "config.toml").write_text(configs.dumps(tiny(*huge)))
+    with pytest.raises(InputFileError, match="asks for more weights than a file of"):
+        airctl.load(run, device="cpu")
+    large = replace(loaded.config, network=tiny(*huge).network, model=tiny(*huge).model)
+    exported.write(tmp_path / "b.airctl", "b", 12, large, loaded.data, loaded.weights_sha256, loaded.model)
+    with pytest.raises(InputFileError, match="asks for more weights than a file of"):
+        airctl.load(tmp_path / "b.airctl", device="cpu")
+    assert airctl.load(tmp_path / "a.airctl", device="cpu").step == 12  # the control
+
+
+def test_a_checkpoint_deleted_while_it_is_read_is_not_called_damaged(
+    data: Path, finished: Path, tmp_path: Path, monkeypatch
+) -> None:
+    """``last`` is read again, and of a step it is told which there are."""
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
+    load_model, folder = checkpoints.load_model, run / "checkpoints"
+
+    def pruned(checkpoint, model):
+        if checkpoint.name == "step_00000012":
+            checkpoints.prune(folder, {0, 5, 10})
+        return load_model(checkpoint, model)
+
+    monkeypatch.setattr(checkpoints, "load_model", pruned)
+    assert airctl.load(run, device="cpu").step == 10
+    shutil.copytree(finished / "checkpoints/step_00000012", folder / "step_00000012")
+    with pytest.raises(ConfigError, match="12"):
+        airctl.load(run, "12", device="cpu")
 
 
 def test_metrics_survive_a_torn_last_line(data: Path, tmp_path: Path) -> None:

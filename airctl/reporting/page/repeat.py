@@ -26,7 +26,7 @@ def commands(run: RunReport) -> list[Command]:
     folder = str(Path(run.path).absolute())
     found = [Command("Make the scenes, if the file is gone", _words(_generate(run.data)))] if _made(run.data) else []
     if run.command.strip():
-        found.append(Command("Train, as the command was first given", run.command.strip()))
+        found.append(Command(f"Train, as the command was first given{_whose(run)}", _printable(run.command.strip())))
     found += [
         Command("Train again in a new folder, from the resolved config", _words(_train(run, folder))),
         Command("Evaluate", _words(_evaluate(run.result, folder))),
@@ -34,6 +34,15 @@ def commands(run: RunReport) -> list[Command]:
     if run.variance is not None:
         found.append(Command("Measure the gradient's variance", _words(_measure(run.variance, folder))))
     return [*found, Command("Write this page", _words(["report", folder]))]
+
+
+def _whose(run: RunReport) -> str:
+    return "" if run.command_is_own else " (this machine did not write it: read it before you run it)"
+
+
+def _printable(line: str) -> str:
+    """What a shell would take for more than text, such as a line's end, is seen and not pasted."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 def _made(data: Mapping[str, Any]) -> bool:
@@ -69,4 +78,4 @@ def _measure(variance: Mapping[str, Any], folder: str) -> list[Any]:
 
 
 def _words(words: Sequence[Any]) -> str:
-    return shlex.join(["airctl", *map(str, words)])
+    return _printable(shlex.join(["airctl", *map(str, words)]))

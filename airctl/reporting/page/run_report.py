@@ -19,6 +19,7 @@ class RunReport:
     path: str
     config: Config
     command: str
+    command_is_own: bool  # whether this machine wrote it
     environment: Record
     data: Record
     metrics: Sequence[Record]
