@@ -99,7 +99,7 @@ def main() -> None:
             card(
                 name,
                 "Round things such as cells and grains, bright on dark or dark on bright, of any size in pixels. "
-                "Learnt from 48 generated pictures of 600 x 400 pixels with 20 to 300 noisy, touching, unevenly lit cells; "
+                "Learnt from 48 generated pictures of 600 x 400 pixels with 20 to 300 noisy and touching cells; "
                 "no count was used.",
                 f"On {len(pairs)} pictures of other cells, of 14, 20 and 32 pixels, 8 and 16 bits, some dark on "
                 f"bright: mean absolute error of the count {sum(errors) / len(errors):.1%}, worst {max(errors):.1%}.",
