@@ -9,13 +9,15 @@ from itertools import groupby
 import numpy as np
 import torch
 
+from airctl.errors import ConfigError
 from airctl.inference.answer import Answer
 from airctl.inference.detections import INK
 from airctl.inference.passes import passes
 from airctl.inference.verdict import left_over, verdict
 from airctl.inference.whole import TILE, find_in_whole
 from airctl.model import AIR, Gaussian, Proposals
-from airctl.scenes import Fitted, Fitting, Picture, choose, develop, fit
+from airctl.scenes import Fitted, Fitting, Picture, PictureConfig, choose, develop, fit
+from airctl.scenes.statistics import MARGIN
 
 
 @dataclass(frozen=True)
@@ -69,13 +71,25 @@ def view(model: AIR, picture: Picture, fitting: Fitting) -> Fitted:
     config, how = model.config, model.config.picture
     if fitting.object_size is not None or how.adapt == "yes":
         invert = None if fitting.invert == "auto" else fitting.invert
-        how = choose([picture], fitting.object_size or None, invert=invert, working_size=config.model.object_size)
+        how = _found_out(picture, how, fitting.object_size or None, invert, config.model.object_size)
     if how.object_size:
         return develop(picture, how, config.model.object_size)
     if fitting.fit == "auto":
         larger = max(picture.size) > config.model.canvas
         fitting = replace(fitting, fit="whole" if larger and reads_any_size(model) else "pad")
     return fit(picture, config.model.canvas, fitting)
+
+
+def _found_out(
+    picture: Picture, usual: PictureConfig, object_size: float | None, invert: str | None, working_size: float
+) -> PictureConfig:
+    """What ``choose`` says of one picture; where it finds no objects, the ``usual`` way: it may have none."""
+    try:
+        return choose([picture], object_size, invert=invert, working_size=working_size)
+    except ConfigError:
+        if object_size is not None:
+            raise
+        return usual if usual.object_size else PictureConfig(object_size=working_size / MARGIN)
 
 
 def reads_any_size(model: AIR) -> bool:
