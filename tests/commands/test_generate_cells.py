@@ -59,7 +59,7 @@ def test_the_same_options_give_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_sixteen_bits_come_back_from_the_file(tmp_path: Path) -> None:
-    """All 16 of them, equal to the 8 of the same seed to a step; airctl reads them all, and shows the brightest white."""
+    """All 16 of them, equal to the 8 of the same seed to a step; airctl reads all, the brightest is white."""
     for bits in (8, 16):
         library.generate_cells(tmp_path / str(bits), bits=bits, **SMALL)
     fine = np.asarray(Image.open(tmp_path / "16/cells-000.png"))

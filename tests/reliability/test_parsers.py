@@ -34,7 +34,17 @@ from reliability.faults import bound_memory, in_fork
 
 from airctl import cli, config, scenes
 from airctl.commands import (
-    count, evaluate, export, generate, generate_cells, import_pictures, infer, preview, sweep, train, variance,
+    count,
+    evaluate,
+    export,
+    generate,
+    generate_cells,
+    import_pictures,
+    infer,
+    preview,
+    sweep,
+    train,
+    variance,
 )  # fmt: skip
 from airctl.commands.train import fit_to_data
 from airctl.errors import AirctlError
