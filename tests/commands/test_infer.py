@@ -118,7 +118,8 @@ def test_the_command_prints_lines_and_writes_pictures(airctl, undecided: Path, d
     assert names[0] == "0001_000.png"
     assert all(name.isprintable() and (tmp_path / "out" / name).read_bytes()[:4] == b"\x89PNG" for name in names)
     code, out, _ = airctl("infer", undecided, folder)
-    assert (code, len(out.splitlines())) == (0, 8)
+    assert (code, len(out.splitlines())) == (0, 10)
+    assert out.splitlines()[-1] == f"{sum(row['count'] for row in rows)} objects in 6 pictures"
     assert "\x1b" not in out
 
 

@@ -25,7 +25,7 @@ def test_what_is_usual_are_quantiles_of_what_was_counted() -> None:
     found = usual(around, per_pixel, torch.full((100,), 2))
     counted = around[:, :2].flatten().double()
     levels = [torch.quantile(counted, q) for q in (WORSE, WORST)]
-    assert found.tolist() == pytest.approx([*levels, torch.quantile(per_pixel.double(), LEFT_OVER)])
+    assert found.tolist() == pytest.approx([*map(float, levels), float(torch.quantile(per_pixel.double(), LEFT_OVER))])
     assert usual(around, per_pixel, torch.zeros(100, dtype=torch.long)).isnan().all()
 
 

@@ -78,7 +78,7 @@ def test_half_of_the_crops_have_something_bright() -> None:
 
 def test_a_picture_smaller_than_a_scene_is_padded_with_black(tmp_path: Path) -> None:
     """Each of its scenes is all of it."""
-    small = Picture("s.png", cells(3, 40, 45, 20, 0).quantised(8))
+    small = Picture("s.png", cells(1, 40, 45, 20, 0).quantised(8))
     how = scenes.choose([small], 20.0)
     import_pictures([small], tmp_path / "a.h5", how, train=5, test=1)
     canvas = scenes.develop(small, how).canvas
