@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
-from small import run_command, tiny
+from PIL import Image
+from small import crops, run_command, tiny
 
+from airctl.commands.import_pictures import import_pictures
 from airctl.commands.train import train as train_run
 from airctl.config import Config, override
 from airctl.scenes import SceneSpec, generate_data
+from airctl.scenes.cells import cells
 
 torch.set_num_threads(1)
 # A shared machine is slow at times: no example has a deadline. Derandomised, so that a failure is there again.
@@ -57,6 +60,32 @@ def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of twelve steps with the neural baseline; tests must not write to it."""
     run = tmp_path_factory.mktemp("runs") / "finished"
     train_run(data, run, tiny("objective.estimator=score-function-neural"), threads=1)
+    return run
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of three pictures of cells, PNGs."""
+    folder = tmp_path_factory.mktemp("photos")
+    for number, cells_in_it in enumerate((12, 20, 16)):
+        pixels = cells(cells_in_it, 130, 160, 20, number).quantised(8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def imported(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """500 train and 300 test scenes cut out of ``photos``."""
+    path = tmp_path_factory.mktemp("imported") / "scenes.h5"
+    import_pictures([photos], path, train=500, test=300)
+    return path
+
+
+@pytest.fixture(scope="session")
+def learnt(imported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of six steps on ``imported``; tests must not write to it."""
+    run = tmp_path_factory.mktemp("runs") / "learnt"
+    train_run(imported, run, crops(), threads=1)
     return run
 
 

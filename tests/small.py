@@ -21,6 +21,26 @@ TINY = (
 )
 
 
+CROPS = (
+    "model.glimpse=8",
+    "model.what=4",
+    "model.glimpse_hidden=16",
+    "model.num_steps=4",
+    "network.dense=1",
+    "objective.paste=4",
+    "train.batch=8",
+    "train.validation=300",
+    "train.validate_every=4",
+    "train.checkpoint_every=3",
+    "train.steps=6",
+)
+
+
+def crops(*settings: str) -> config.Config:
+    """A config that trains on crops of pictures in seconds."""
+    return config.override(config.preset("fast"), [*CROPS, *settings])
+
+
 def tiny(*settings: str, preset: str = "recurrent") -> config.Config:
     """A config that trains in a second."""
     return config.override(config.preset(preset), [*TINY, *settings])

@@ -30,6 +30,7 @@ TAIL = """\
 | 5 | the loss did not stay finite |
 | 6 | the disk is full, failing or read-only |
 | 7 | `eval --min-accuracy` was not reached |
+| 8 | with `--strict`, a count cannot be trusted |
 | 130, 143 | stopped by Ctrl-C or SIGTERM, after saving |
 
 ## Environment variables

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from airctl.commands.loaded import Loaded, ShownScenes, Warn, load, scenes_of
+from airctl.errors import ConfigError
 from airctl.evaluation import evaluate_boxes, evaluate_counts, outcomes, shares
 from airctl.evaluation.gallery import make_gallery
 from airctl.files import write_text
@@ -47,6 +48,12 @@ def evaluate(
     """
     loaded = load(run, checkpoint, device)
     shown = scenes_of(loaded, data, split, warn)
+    if not shown.split.counted.all():
+        raise ConfigError(
+            f"{shown.path} has no true counts to compare with, since it was made of pictures: "
+            "name scenes of generate-data with data=FILE",
+            "data",
+        )
     model, log_p, true = loaded.model, loaded.log_p(num_steps), shown.split
     found = find(model, shown.images, log_p)
     noise = generator(seed, "evaluate", 0, loaded.device)

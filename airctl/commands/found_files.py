@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -14,7 +16,7 @@ from PIL import Image
 from airctl.errors import ConfigError, InputFileError
 from airctl.files import atomic_path, write_text
 from airctl.formats import FORMATS
-from airctl.formats.csv_tables import CsvTables
+from airctl.formats.csv_tables import COUNTS, OBJECTS, CsvTables
 from airctl.formats.rows import row
 from airctl.formats.writer import Writer, file_name
 from airctl.inference import Found
@@ -114,18 +116,20 @@ def check_folder(out: Path, force: bool) -> None:
 
 
 def mended(out: Path) -> set[str]:
-    """The images in the tables of a run that was killed, as ``key`` writes them; what is half written is cut off.
+    """The images in the tables of a run that was killed, as ``key`` writes them; what is not whole is taken out.
 
-    Objects are written before the count of their picture, so those of a picture without a count are the last.
+    An image is whole that has a count and as many objects. What comes after the last line end is half written.
     """
-    counts, objects = (out / name for name in TABLES)
-    if not counts.is_file():
-        return set()
-    done = {line[0] for line in _whole_rows(counts)[1:]}
-    kept = [line for line in _whole_rows(objects) if line[0] in done or line[0] == "image"] if objects.is_file() else []
-    if objects.is_file():
-        _rewrite(objects, kept)
-    _rewrite(counts, _whole_rows(counts))
+    paths = [out / name for name in TABLES]
+    counts, objects = _whole_rows(paths[0], COUNTS), _whole_rows(paths[1], OBJECTS)
+    wanted: Counter[str] = Counter()
+    for image, count, *_ in counts:
+        wanted[image] += int(count)
+    there = Counter(image for image, *_ in objects)
+    done = {image for image, number in wanted.items() if there[image] == number}
+    for path, columns, rows in zip(paths, (COUNTS, OBJECTS), (counts, objects), strict=True):
+        if path.is_file():
+            write_text(path, "".join(map(_line, [columns, *(line for line in rows if line[0] in done)])))
     return done
 
 
@@ -134,19 +138,26 @@ def key(image: str) -> str:
     return next(csv.reader([row(image)]))[0]
 
 
-def _whole_rows(path: Path) -> list[list[str]]:
-    """The rows of a table but one that was cut off."""
+def _whole_rows(path: Path, columns: Sequence[str]) -> list[list[str]]:
+    """The rows of a table without its header and without one that was cut off."""
+    if not path.is_file():
+        return []
+    header = row(*columns).encode()
     try:
-        text = path.read_bytes().decode("utf-8")
-    except (OSError, ValueError) as error:
+        content = path.read_bytes()
+        text = content[: content.rfind(b"\n") + 1].decode("utf-8")
+        rows = list(csv.reader(io.StringIO(text, newline="\n")))  # names may hold what str.splitlines splits at
+    except (OSError, ValueError, csv.Error) as error:
         raise InputFileError(f"{path} cannot be read as a table ({error}): choose another folder") from error
-    rows = list(csv.reader(text[: text.rfind("\n") + 1].splitlines(keepends=True)))
-    return [line for line in rows if rows and len(line) == len(rows[0])]
+    whole = [line for line in rows[1:] if len(line) == len(columns)]
+    known = content.startswith(header) or header.startswith(content)
+    if not known or not all(line[1].isdecimal() and line[1].isascii() for line in whole):
+        raise InputFileError(f"{path} is no table that airctl has written: choose another folder")
+    return whole
 
 
-def _rewrite(path: Path, rows: Sequence[Sequence[str]]) -> None:
-    plain = "".join(",".join(_quoted(cell) for cell in line) + "\n" for line in rows)
-    write_text(path, plain)
+def _line(cells: Sequence[str]) -> str:
+    return ",".join(map(_quoted, cells)) + "\n"
 
 
 def _quoted(cell: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,17 @@ def changed(chosen: Config) -> list[str]:
 
 def _data(path: Path) -> DataSummary:
     told: dict[str, Any] = dict(scenes.read_attributes(path))
+    how = asdict(scenes.picture_of(told)) if told["preset"] == scenes.IMPORTED else None
+    told = {name: value for name, value in told.items() if not name.startswith("picture_")}
     file_schema, sizes = told.pop("schema"), {split: told.pop(split) for split in ("train", "test")}
     statistics: dict[str, Any] = {
         split: SplitSummary(**scenes.statistics(scenes.read_split(path, split))) if size else None
         for split, size in sizes.items()
     }
     size, sha256 = path.stat().st_size, sha256_of(path)
-    return DataSummary(path=str(path), bytes=size, sha256=sha256, file_schema=file_schema, **told, **statistics)
+    return DataSummary(
+        path=str(path), bytes=size, sha256=sha256, file_schema=file_schema, picture=how, **told, **statistics
+    )
 
 
 def _run(path: Path) -> RunSummary:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from airctl import scenes
@@ -41,7 +42,7 @@ def draw_run(
         images.cpu().numpy() / 255,
         found.drawn / 255,
         [edges[:n] for edges, n in zip(found.glimpses, found.counts.tolist(), strict=True)],
-        shown.split.counts[:PICTURED],
+        shown.split.counts[:PICTURED] if shown.split.counted.all() else None,
     )
     usual = _usual_place(loaded)
     if out is None:
@@ -64,7 +65,8 @@ def draw_data(data: Path | str, *, split: str = "train", out: Path | str | None 
     out = Path(out) if out is not None else Path(data).with_suffix(".png")
     _check(out, force)
     found = scenes.read_split(Path(data), split)
-    shown, counts = found.images[:PICTURED] / 255, found.counts[:PICTURED].tolist()
+    shown = found.images[:PICTURED] / 255
+    counts = np.where(found.counted, found.counts, 0)[:PICTURED].tolist()
     if not counts:
         raise ConfigError(f"split={split}: {data} has no scenes in it, name the other split or another file", "split")
     true = [edges[:n] for edges, n in zip(found.boxes, counts, strict=False)]

@@ -5,19 +5,21 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, islice
+from itertools import groupby
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
+from airctl.errors import ConfigError
 from airctl.inference.answer import Answer
 from airctl.inference.detections import INK
 from airctl.inference.passes import CHUNK, passes
 from airctl.inference.verdict import left_over, verdict
 from airctl.inference.whole import TILE, find_in_whole
 from airctl.model import AIR, Gaussian, Proposals
-from airctl.scenes import Fitted, Fitting, Picture, choose, develop, fit
+from airctl.scenes import Fitted, Fitting, Picture, PictureConfig, choose, develop, fit
+from airctl.scenes.developing import ROOM
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def view(model: AIR, picture: Picture, fitting: Fitting) -> Fitted:
     config, how = model.config, model.config.picture
     if fitting.object_size is not None or how.adapt == "yes":
         invert = None if fitting.invert == "auto" else fitting.invert
-        how = choose([picture], fitting.object_size or None, invert=invert, working_size=config.model.object_size)
+        how = _found_out(picture, how, fitting.object_size or None, invert, config.model.object_size)
     if how.object_size:
         return develop(picture, how, config.model.object_size)
     if fitting.fit == "auto":
@@ -93,10 +95,16 @@ def view(model: AIR, picture: Picture, fitting: Fitting) -> Fitted:
     return fit(picture, config.model.canvas, fitting)
 
 
-def batched(pairs: Iterator[tuple[Picture, Fitted]], most: int) -> Iterator[list[tuple[Picture, Fitted]]]:
-    """Lists of at most ``most`` of ``pairs``."""
-    while some := list(islice(pairs, most)):
-        yield some
+def _found_out(
+    picture: Picture, usual: PictureConfig, object_size: float | None, invert: str | None, working_size: float
+) -> PictureConfig:
+    """What ``choose`` says of one picture; where it finds no objects, the ``usual`` way: it may have none."""
+    try:
+        return choose([picture], object_size, invert=invert, working_size=working_size)
+    except ConfigError:
+        if object_size is not None:
+            raise
+        return usual if usual.object_size else PictureConfig(object_size=working_size / ROOM)
 
 
 def reads_any_size(model: AIR) -> bool:
@@ -116,8 +124,9 @@ def find_in_pictures(
     seen = [(picture, view(model, picture, fitting)) for picture in pictures]
     for on_canvas, group in groupby(seen, lambda pair: pair[1].canvas.shape == (side, side)):
         if on_canvas:
-            for some in batched(group, CHUNK):
-                yield from _on_canvas(model, some, num_steps)
+            some = list(group)
+            for start in range(0, len(some), CHUNK):
+                yield from _on_canvas(model, some[start : start + CHUNK], num_steps)
         else:
             yield from (_whole(model, picture, place, tile) for picture, place in group)
 

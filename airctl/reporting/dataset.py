@@ -35,11 +35,12 @@ def statistics_lines(statistics: Mapping[str, Any]) -> list[str]:
     """The numbers of ``scenes.statistics`` in words."""
     by_count = ", ".join(f"{n}: {value:.1f}" for n, value in statistics["mean_pixel_by_count"].items())
     lines = [
-        f"{statistics['scenes']} scenes, counts {statistics['counts']}",
+        f"{statistics['scenes']} scenes, counts {statistics['counts'] or 'unknown'}",
         f"pixels: mean {statistics['mean_pixel']:.2f}, sd {statistics['pixel_sd']:.2f} (0 to 255)",
         f"black {statistics['black']:.1%}, white {statistics['white']:.2%}",
-        f"mean by count: {by_count}",
     ]
+    if by_count:
+        lines.append(f"mean by count: {by_count}")
     if statistics["mean_box"] is not None:
         lines.append("mean box {:.1f} x {:.1f} pixels".format(*statistics["mean_box"]))
     if statistics["overlap"] is not None:

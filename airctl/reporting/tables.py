@@ -98,6 +98,14 @@ def probability_of(row: dict[str, Any]) -> str:
     return f"{row['probabilities'][place]:.1%}" if known else "-"
 
 
+def _content(told: dict[str, Any]) -> str:
+    how = told["picture"]
+    if how is None:
+        return f"{told['min_digits']} to {told['max_digits']} objects"
+    ground = "dark on bright" if how["invert"] == "yes" else "bright on dark"
+    return f"crops of pictures with objects of {how['object_size']:g} pixels, {ground}, channel {how['channel']},"
+
+
 def info_lines(told: dict[str, Any]) -> str:
     """What ``info`` tells of a data file or a run, a line a thing."""
     rows: list[tuple[str, str]] = []
@@ -106,10 +114,7 @@ def info_lines(told: dict[str, Any]) -> str:
             ("data file", f"{told['path']}, {told['bytes'] / 1e6:.1f} MB, every checksum right"),
             ("made by", f"{told['generator']} {told['generator_version']}, schema {told['file_schema']}"),
             ("preset", f"{told['preset']}, seed {told['seed']}"),
-            (
-                "scenes",
-                f"{told['min_digits']} to {told['max_digits']} objects on {told['canvas']}x{told['canvas']} pixels",
-            ),
+            ("scenes", f"{_content(told)} on {told['canvas']}x{told['canvas']} pixels"),
             ("objects", f"{told['digits']}, sha256 {told['digits_sha256']}"),
             ("", f"sha256 of the file {told['sha256']}"),
         ]

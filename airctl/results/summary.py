@@ -46,6 +46,9 @@ class DataSummary:
     object_size: Annotated[
         float | None, Is("side of an object with its margin; null in files of older versions", "pixels")
     ] = None
+    picture: Annotated[
+        dict[str, str | float] | None, Is("how pictures became the scenes (section picture); null without pictures")
+    ] = None
     scale_mean: Annotated[float, Is("mean scale of an object, glyph side / side in the scene")]
     scale_sd: Annotated[float, Is("its standard deviation")]
     digits: Annotated[str, Is("where the objects come from")]

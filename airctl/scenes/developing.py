@@ -27,6 +27,7 @@ CLEARER = 1.3  # times the contrast of grey that one channel must have to be loo
 WIDEST = 2.0  # object diameters: what is wider belongs to the background
 NOISE = 2.0  # sds of the background's noise that are taken for black
 BRIGHT = 90.0  # percentile of the brightness of objects that becomes white
+MOST = 2**27  # pixels of a developed picture
 LOOKED_AT = 16  # pictures, at most, from which choices are made
 CHANNELS = ("red", "green", "blue")
 
@@ -132,6 +133,12 @@ def _flat(grey: np.ndarray, how: PictureConfig, diameter: float) -> np.ndarray:
         grey = 1 - grey
     scale = diameter / how.object_size if how.object_size else 1.0
     height, width = (max(1, round(side * scale)) for side in grey.shape)
+    if height * width > MOST:
+        raise ConfigError(
+            f"a picture of {grey.shape[1]}x{grey.shape[0]} pixels with objects of {how.object_size:.3g} would be "
+            f"enlarged to {width}x{height}: expected at most {MOST} in all, cut it into parts",
+            "object_size",
+        )
     small = np.asarray(Image.fromarray(grey).resize((width, height), Image.Resampling.BILINEAR))
     return small - background(small, diameter) if how.background == "flat" else small
 

@@ -77,6 +77,7 @@ def _largest_share(mask: np.ndarray) -> float:
 def _octaves(grey: np.ndarray) -> Iterator[np.ndarray]:
     """(y, x, radius, answer, area that was looked at) [5, n] of each octave, in pixels of the picture."""
     level, zoom = np.ascontiguousarray(grey, np.float32), 1
+    level = level - np.float32(np.median(level))  # a constant picture is exactly 0, and its rounding no blobs
     while min(level.shape) >= LEAST:
         first = -STEPS if zoom == 1 else 0
         sds = 2 * 2.0 ** (np.arange(first - 1, STEPS + 1) / STEPS)  # one more at each end, to know the maxima

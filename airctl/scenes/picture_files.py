@@ -23,11 +23,13 @@ def read_picture(path: Path) -> Iterator[np.ndarray]:
     Only a TIFF has more than one page; of an animation the first picture is taken.
     """
     with open_picture(path, MAX_PIXELS) as picture:
-        pages = getattr(picture, "n_frames", 1) if picture.format == "TIFF" else 1
-        for page in range(pages):
+        page, pages = 0, 1
+        while page < pages:
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
+                    if picture.format == "TIFF" and not page:
+                        pages = getattr(picture, "n_frames", 1)
                     if page:
                         picture.seek(page)
                     _check_size(picture, path, MAX_PIXELS)
@@ -39,6 +41,7 @@ def read_picture(path: Path) -> Iterator[np.ndarray]:
             except Exception as error:
                 raise InputFileError(f"{path}: damaged picture ({_reason(error)})") from error
             yield decoded
+            page += 1
 
 
 def open_picture(path: Path, most: int) -> Image.Image:

@@ -116,6 +116,28 @@ def picture_of(attributes: Mapping[str, Attribute]) -> PictureConfig:
     return PictureConfig() if None in told.values() else PictureConfig(**told)  # type: ignore[arg-type]
 
 
+def _check_picture(attributes: Mapping[str, Attribute]) -> None:
+    """All that is said of pictures is there and can be meant, or nothing is there."""
+    named = [f"picture_{field.name}" for field in fields(PictureConfig)]
+    there = [name for name in named if name in attributes]
+    if attributes["preset"] != IMPORTED and not there:
+        return
+    missing = [name for name in named if name not in attributes]
+    if attributes["preset"] != IMPORTED or missing:
+        raise RefusedError(
+            f"says of pictures {', '.join(there) or 'nothing'}: expected all of it in imported files alone"
+        )
+    for field, name in zip(fields(PictureConfig), named, strict=True):
+        value, (low, high) = attributes[name], field.metadata.get("range", (0, 0))
+        known = field.metadata.get("choices", (value,)) if isinstance(value, str) else ()
+        if value not in known if isinstance(value, str) else not low <= value <= high:
+            raise RefusedError(f"says {name} {value!r:.40}")
+    if not attributes["picture_black"] < attributes["picture_white"]:  # type: ignore[operator]
+        raise RefusedError(f"says picture_black {attributes['picture_black']}, white {attributes['picture_white']}")
+    if attributes["max_digits"] != 0 or "object_size" not in attributes:
+        raise RefusedError("is imported, but tells of objects as no imported file does")
+
+
 def _write(
     path: Path, attributes: Mapping[str, Attribute], train: SceneSplit, test: SceneSplit, names: Sequence[str],
     replace: bool = True,
@@ -225,6 +247,7 @@ def _read_attributes(file: h5py.File) -> dict[str, Attribute]:
         raise RefusedError(f"says object_size {attributes['object_size']} on a canvas of {attributes['canvas']}")
     if min(attributes["train"], attributes["test"]) < 0 or attributes["train"] + attributes["test"] == 0:
         raise RefusedError(f"says {attributes['train']} train and {attributes['test']} test scenes")
+    _check_picture(attributes)
     return attributes
 
 

@@ -106,7 +106,7 @@ def completed(words: str, shell: str = "bash") -> list[str]:
     ("words", "wanted"),
     [
         ("airctl var", ["variance-report"]),
-        ("airctl in", ["info", "infer"]),
+        ("airctl in", ["infer", "info"]),
         ("airctl train --tensor", ["--tensorboard"]),
         ("airctl train --preset p", ["paper"]),
         ("airctl infer --invert ", ["auto", "yes", "no"]),

@@ -111,11 +111,15 @@ def test_the_command_prints_lines_and_writes_pictures(airctl, undecided: Path, d
     assert [row["image"] for row in rows] == [*(str(folder / f"{i:03d}.png") for i in range(5)), str(hostile)]
     assert all(len(row["boxes"]) == row["count"] and row.keys() >= {"image", "count", "boxes"} for row in rows)
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    tables = ["counts.csv", "counts.html", "objects.csv"]
+    assert [name for name in names if not name.endswith(".png")] == tables
+    names = [name for name in names if name.endswith(".png")]
     assert len(names) == 2 * 6 + sum(row["count"] for row in rows)
     assert names[0] == "0001_000.png"
     assert all(name.isprintable() and (tmp_path / "out" / name).read_bytes()[:4] == b"\x89PNG" for name in names)
     code, out, _ = airctl("infer", undecided, folder)
-    assert (code, len(out.splitlines())) == (0, 8)
+    assert (code, len(out.splitlines())) == (0, 10)
+    assert out.splitlines()[-1] == f"{sum(row['count'] for row in rows)} objects in 6 pictures"
     assert "\x1b" not in out
 
 

@@ -33,7 +33,19 @@ from reliability.conftest import Tally, small
 from reliability.faults import bound_memory, in_fork
 
 from airctl import cli, config, scenes
-from airctl.commands import evaluate, export, generate, generate_cells, infer, preview, sweep, train, variance
+from airctl.commands import (
+    count,
+    evaluate,
+    export,
+    generate,
+    generate_cells,
+    import_pictures,
+    infer,
+    preview,
+    sweep,
+    train,
+    variance,
+)  # fmt: skip
 from airctl.commands.train import fit_to_data
 from airctl.errors import AirctlError
 from airctl.scenes import read_attributes, read_idx, read_scenes, read_split
@@ -343,6 +355,8 @@ class CommandLine(Parser):
             (train, ("train",)),
             (sweep, ("sweep",)),
             (infer, ("infer",)),
+            (count, ("count",)),
+            (import_pictures, ("import_pictures",)),
         ):
             for name in names:
                 setattr(module, name, self.nothing)
