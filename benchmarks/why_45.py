@@ -23,8 +23,8 @@ from airctl.commands.evaluate import evaluate, kept
 from airctl.commands.train import train
 from airctl.config import Config, override, preset
 from airctl.files import write_text
-from airctl.objectives import ESTIMATORS, Estimator, NeuralBaseline, ScoreFunction
-from airctl.objectives.score_function import Signal, likelihood_signal, per_step_signal, whole_signal
+from airctl.objectives import ESTIMATORS, Estimator, NeuralBaseline, ScoreFunction, likelihood_signal
+from airctl.objectives.score_function import Signal, per_step_signal, whole_signal
 from airctl.reporting import table
 from airctl.reporting.charts import accuracy_curves
 from airctl.reporting.figures import save

@@ -142,6 +142,11 @@ class ObjectiveConfig:
     share: float = _at_least(
         0.1, 0.0, 1.0, help="defensive: share of uniform weights on the counts at the first step, 0 at the last"
     )
+    reward_constant: float = _plain(
+        0.0,
+        help="score-function-likelihood, report-2019: nats added to the reward, the log likelihood; minus the "
+        "Gaussian's normaliser, -712.6 at 50x50 and sd 0.3, makes it -|x - canvas|^2 / (2 sd^2)",
+    )
     baseline_hidden: int = _at_least(256, 1, 8192, help="LSTM units of the neural baseline")
     samples: int = _at_least(
         4, 2, 1024, help="K: counts per scene of rloo; roll-outs per scene of vimco and reweighted-wake-sleep"
