@@ -48,7 +48,13 @@ def evaluate(run: Path, as_json: bool, **options: Any) -> None:
 @click.option("--batch", default=64, show_default=True, type=click.IntRange(1), help="Scenes in the one batch.")
 @click.option("--fit-steps", default=1000, show_default=True, type=click.IntRange(0), help="To fit a missing baseline.")
 @click.option("--checkpoints", default=None, metavar="A,B|all", help="Several checkpoints; 0: the untrained model.")
-@click.option("--table-1", is_flag=True, help="Show Table 1 of Drelich 2019, row by row, with our figures beside it.")
+@click.option(
+    "--table-1",
+    "--against-report",
+    "table_1",
+    is_flag=True,
+    help="Show Table 1 of Drelich 2019, row by row, with our figures beside it.",
+)
 @DATA
 @CHECKPOINT
 @SEED
