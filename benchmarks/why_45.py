@@ -71,7 +71,8 @@ def config_of(report: frozenset[str], seed: int) -> Config:
     """The smaller problem with the choices named in ``report`` made as there, and all others as in the paper."""
     name, make = estimator_of(report)
     cast(dict[str, Callable[[Config], Estimator]], ESTIMATORS)[name] = make
-    settings = [setting for choice, made in CHOICES.items() if choice in report for setting in made]
+    settings = ["optimiser.baseline_lr=1e-3"]  # the paper's own, which its preset has no longer
+    settings += [setting for choice, made in CHOICES.items() if choice in report for setting in made]
     settings += [f"objective.estimator={name}", f"train.seed={seed}"]
     return override(preset("paper"), [*SETTINGS, *settings])
 

@@ -24,7 +24,8 @@ from airctl.objectives.vimco import VIMCO
 
 
 def _neural(config: Config, mask: str) -> NeuralBaseline:
-    return NeuralBaseline(config.model.canvas, config.model.what, config.objective.baseline_hidden, mask)
+    sizes, settings = config.model, config.objective
+    return NeuralBaseline(sizes.canvas, sizes.what, settings.baseline_hidden, mask, settings.baseline_head)
 
 
 def _reward(config: Config) -> Signal:
