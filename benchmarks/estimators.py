@@ -203,11 +203,11 @@ def variance_section(run: Path, *options: str) -> str:
     result = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
     names = options[options.index("--estimators") + 1] if "--estimators" in options else None
     asked = list(ESTIMATORS) if names == "all" else names.split(",") if names else list(TABLE_1)
-    if not result or not result.get("report_2019") or list(result["estimators"]) != asked or result["samples"] < 1000:
-        words = ["variance-report", str(run), "--samples", "1000", "--against-report", *options, "--json"]
+    if not result or not result.get("table_1") or list(result["estimators"]) != asked or result["samples"] < 1000:
+        words = ["variance-report", str(run), "--samples", "1000", "--table-1", *options, "--json"]
         done = subprocess.run([sys.executable, "-m", "airctl", *words], stdout=subprocess.PIPE, text=True, check=True)
         result = json.loads(done.stdout)
-    command = " ".join(["airctl variance-report", f"runs/{run.name}", "--samples 1000 --against-report", *options])
+    command = " ".join(["airctl variance-report", f"runs/{run.name}", "--samples 1000 --table-1", *options])
     return f"    {command}\n\n{variance_table(result)}"
 
 

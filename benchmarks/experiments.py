@@ -107,12 +107,12 @@ EXPERIMENTS = (
         for n in (1, 3, 5, 7, 9)
     ),
     Experiment("recurrent", "Preset recurrent, 0-2 digits", (), RECURRENT, range(10)),
-    Experiment("paper", "Preset paper, 0-2 digits, 20 000 steps", (), PAPER, range(5)),
     Experiment(
-        "paper-lr",
-        "Preset paper, baseline's learning rate 0.1",
+        "paper",
+        "Preset paper, the baseline's learning rate the AIR paper's, 0.001",
         (),
-        (*PAPER, "--set", "optimiser.baseline_lr=0.1"),
+        (*PAPER, "--set", "optimiser.baseline_lr=0.001"),
         range(5),
     ),
+    Experiment("paper-lr", "Preset paper, 0-2 digits, 20 000 steps", (), PAPER, range(5)),
 )

@@ -149,7 +149,7 @@ def labels_line(entry: Mapping[str, Any]) -> str:
 
 def variance(entry: Mapping[str, Any]) -> str:
     """Table 1 of Drelich (2019), over all parameters and in the head of z_pres."""
-    shown = ("variance of norm", "total variance", "bias", "p(no bias)", "cosine", "signal / noise")
+    shown = ("variance of norm", "total variance", "bias", "cosine", "signal / noise")
 
     def lines(rows: Mapping[str, Mapping[str, str]]) -> str:
         return table(["estimator", *shown], [[name, *(row[key] for key in shown)] for name, row in rows.items()])

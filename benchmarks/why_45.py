@@ -23,8 +23,8 @@ from airctl.commands.evaluate import evaluate, kept
 from airctl.commands.train import train
 from airctl.config import Config, override, preset
 from airctl.files import write_text
-from airctl.objectives import ESTIMATORS, Estimator, NeuralBaseline, ScoreFunction
-from airctl.objectives.score_function import Signal, likelihood_signal, per_step_signal, whole_signal
+from airctl.objectives import ESTIMATORS, Estimator, NeuralBaseline, ScoreFunction, likelihood_signal
+from airctl.objectives.score_function import Signal, per_step_signal, whole_signal
 from airctl.reporting import table
 from airctl.reporting.charts import accuracy_curves
 from airctl.reporting.figures import save
@@ -71,7 +71,8 @@ def config_of(report: frozenset[str], seed: int) -> Config:
     """The smaller problem with the choices named in ``report`` made as there, and all others as in the paper."""
     name, make = estimator_of(report)
     cast(dict[str, Callable[[Config], Estimator]], ESTIMATORS)[name] = make
-    settings = [setting for choice, made in CHOICES.items() if choice in report for setting in made]
+    settings = ["optimiser.baseline_lr=1e-3"]  # the paper's own, which its preset has no longer
+    settings += [setting for choice, made in CHOICES.items() if choice in report for setting in made]
     settings += [f"objective.estimator={name}", f"train.seed={seed}"]
     return override(preset("paper"), [*SETTINGS, *settings])
 

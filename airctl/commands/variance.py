@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -20,7 +20,7 @@ from airctl.reporting.figures import save
 from airctl.reporting.variance_charts import variance_charts
 from airctl.reporting.variance_tables import variance_table
 from airctl.results.door import to_json
-from airctl.results.table_1 import REPORT_2019, TABLE_1
+from airctl.results.table_1 import ROWS, TABLE_1, THETA, Table1Row
 from airctl.results.variance import VarianceAtStep, VarianceReport
 from airctl.training import RunFolder
 from airctl.training import checkpoint as checkpoints
@@ -55,7 +55,7 @@ def measure_variance(
     fit_steps: int = 1000,
     seed: int = 0,
     device: str = "auto",
-    against_report: bool = False,
+    table_1: bool = False,
     on_checkpoint: Callable[[int], None] = lambda step: None,
     on_fit: Callable[[int], None] = lambda step: None,
     on_sample: Callable[[int, int], None] = lambda done, of: None,
@@ -72,8 +72,8 @@ def measure_variance(
     these. ``on_sample(done, of)`` counts roll-outs.
 
     "all" among ``estimators`` is every one there is. A baseline that the run itself trained is used as it is; any other
-    is first fitted on the frozen model for ``fit_steps`` batches that leave the measured one out. ``against_report``
-    sets the figures of Table 1 of Drelich 2019 beside ours.
+    is first fitted on the frozen model for ``fit_steps`` batches that leave the measured one out. ``table_1`` adds
+    Table 1 of Drelich 2019, its figures beside ours.
     """
     if samples < 4:
         raise ConfigError(f"samples={samples}: expected at least 4, half to find a bias and half to test it", "samples")
@@ -98,7 +98,7 @@ def measure_variance(
                 fit_steps=fit_steps,
                 checkpoints=[*before, found],
                 stopped_by=stop.signum,
-                report_2019=REPORT_2019 if against_report else None,
+                table_1=_table_1(found) if table_1 else None,
             )
             if loaded.is_run:
                 _keep(loaded.folder, result)
@@ -114,6 +114,25 @@ def _keep(folder: RunFolder, result: VarianceReport) -> None:
     folder.write_json("variance.json", told)
     write_text(folder.path / "variance.md", variance_table(told) + "\n")
     save(variance_charts(told), folder.figures)
+
+
+def _table_1(found: VarianceAtStep) -> list[Table1Row]:
+    """Its rows, each with our figures of the parameters it is of."""
+
+    def measured(asked: Table1Row) -> Table1Row:
+        if (ours := found.estimators.get(asked.estimator)) is None:
+            return asked
+        if asked.parameters == THETA:
+            theta = ours.groups["theta"]
+            return replace(asked, norm_variance=theta.norm_variance, norm_variance_error=theta.norm_variance_error)
+        return replace(
+            asked,
+            norm_variance=ours.inference_norm_variance,
+            norm_variance_error=ours.inference_norm_variance_error,
+            z_pres_norm_variance=ours.groups["z_pres"].norm_variance,
+        )
+
+    return [measured(row) for row in ROWS]
 
 
 def _checkpoints(run: Path, names: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Every choice of a run: frozen dataclasses, four presets, TOML files, and ``section.key=value`` overrides.
+"""Every choice of a run: frozen dataclasses, presets, TOML files, and ``section.key=value`` overrides.
 
 The resolved config is saved in the run folder, so nothing that shaped a run is a default somewhere in the code.
 """

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, get_type_hints
 
-from airctl.config.sections import Config
+from airctl.config.sections import Config, TrainConfig
 from airctl.errors import ConfigError
 
 # Where the keys of older versions went. Both still load, and --set takes both.
@@ -25,6 +25,9 @@ _RENAMED = {
     "prior.count_anneal": "count.anneal",
     "prior.count_anneal_steps": "count.anneal_steps",
 }
+
+# Keys that came later and that a preset now sets, with what they were: for the config.toml of an older run.
+ADDED: Mapping[str, int | str] = {"objective.baseline_head": 0, "network.start": "near"}
 
 
 def merge(config: Config, values: Mapping[str, Any]) -> Config:
@@ -55,7 +58,17 @@ def _current(values: Mapping[str, Any]) -> Mapping[str, Any]:
         (section, name), (new_section, new_name) = old.split("."), new.split(".")
         if isinstance(moved.get(section), dict) and name in moved[section]:
             moved.setdefault(new_section, {}).setdefault(new_name, moved[section].pop(name))
+    if _is_a_runs(moved):
+        for key, value in ADDED.items():
+            section, name = key.split(".")
+            moved.setdefault(section, {}).setdefault(name, value)
     return moved
+
+
+def _is_a_runs(values: Mapping[str, Any]) -> bool:
+    """Whether ``values`` are all of a run, whose file says every key that there was: the section [train] is whole."""
+    said = values.get("train")
+    return isinstance(said, Mapping) and all(entry.name in said for entry in dataclasses.fields(TrainConfig))
 
 
 def _key_hint(word: str, sections: Iterable[str]) -> str:

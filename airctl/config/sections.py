@@ -56,6 +56,12 @@ class NetworkConfig:
     present_bias: float = _plain(
         2.0, help="recurrent: logit of q(z_pres = 1) at the start: attend first, learn to stop later"
     )
+    start: str = _choice(
+        "near",
+        "plain",
+        help="recurrent: where q starts. near: q(z_where) around the prior's mean with sd 0.1, q(z_what) with sd 1; "
+        "plain: both as linear layers and softplus give them, around 0 with sd 0.69",
+    )
     suppression: float = _at_least(
         0.1, 0.0, 10.0, help="proposals: object sizes around a local maximum of the map within which it is the highest"
     )
@@ -142,7 +148,15 @@ class ObjectiveConfig:
     share: float = _at_least(
         0.1, 0.0, 1.0, help="defensive: share of uniform weights on the counts at the first step, 0 at the last"
     )
+    reward_constant: float = _plain(
+        0.0,
+        help="score-function-likelihood, report-2019: nats added to the reward, the log likelihood; minus the "
+        "Gaussian's normaliser, -712.6 at 50x50 and sd 0.3, makes it -|x - canvas|^2 / (2 sd^2)",
+    )
     baseline_hidden: int = _at_least(256, 1, 8192, help="LSTM units of the neural baseline")
+    baseline_head: int = _at_least(
+        0, 0, 8192, help="hidden units of the neural baseline's f, between its LSTM and the prediction; 0: f is linear"
+    )
     samples: int = _at_least(
         4, 2, 1024, help="K: counts per scene of rloo; roll-outs per scene of vimco and reweighted-wake-sleep"
     )

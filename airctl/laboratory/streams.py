@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -61,14 +62,15 @@ class Stream:
     """Mean and variance of vectors seen one at a time (Welford 1962), in float32 like the vectors.
 
     For each of ``slices`` and for "all", ``norms`` has the vectors' norms, and ``spread`` the terms whose mean is the
-    trace of the covariance there: one a vector after the first, so that the trace gets a standard error.
+    trace of the covariance there: one a vector after the first, so that the trace gets a standard error. ``together``
+    names slices of which ``norms`` also has the norm as one.
     """
 
-    def __init__(self, slices: Slices = WHOLE) -> None:
+    def __init__(self, slices: Slices = WHOLE, together: Mapping[str, Sequence[str]] = MappingProxyType({})) -> None:
         self.number = 0
         self.mean = self.squares = torch.zeros(())
-        self.slices = slices
-        self.norms = {name: Moments() for name in (*slices, "all")}
+        self.slices, self.together = slices, together
+        self.norms = {name: Moments() for name in (*slices, *together, "all")}
         self.spread = {name: Moments() for name in (*slices, "all")}
 
     def add(self, vector: Tensor) -> None:
@@ -76,7 +78,7 @@ class Stream:
         if self.number == 1:
             self.mean, self.squares = torch.zeros_like(vector), torch.zeros_like(vector)
         left = 1 - 1 / self.number  # of the distance from the mean, once the mean has moved
-        lengths, distances = dict.fromkeys(self.norms, 0.0), dict.fromkeys(self.norms, 0.0)
+        lengths, distances = dict.fromkeys(self.slices, 0.0), dict.fromkeys(self.slices, 0.0)
         for name, where in _blocks(self.slices, len(vector)):
             part, mean = vector[where], self.mean[where]
             off = part - mean
@@ -84,11 +86,13 @@ class Stream:
             self.squares[where].addcmul_(off, off, value=left)
             lengths[name] += float(part @ part)
             distances[name] += float(off @ off)
-        lengths["all"], distances["all"] = sum(lengths.values()), sum(distances.values())
-        for name in self.norms:
-            self.norms[name].add(math.sqrt(lengths[name]))
-            if self.number > 1:
-                self.spread[name].add(left * distances[name])
+        joined = {name: sum(lengths[part] for part in parts) for name, parts in self.together.items()}
+        lengths, distances = (values | {"all": sum(values.values())} for values in (lengths, distances))
+        for name, length in (lengths | joined).items():
+            self.norms[name].add(math.sqrt(length))
+        if self.number > 1:
+            for name, distance in distances.items():
+                self.spread[name].add(left * distance)
 
     def variances(self) -> Tensor:
         """The variance of each coordinate, [P]; nan for fewer than two vectors."""

@@ -29,6 +29,7 @@ from airctl.objectives import Estimator, Exact, Terms, observe, terms_of
 from airctl.results.variance import EstimatorReport, GroupReport
 
 REFERENCE = "backprop"  # the estimator whose cost is 1
+INFERENCE = "inference"  # phi with the head of z_pres: the phi of Drelich 2019
 AT_ONCE = 2  # threads, with a family of estimators each
 FAMILY = 3  # estimators that read one roll-out: each keeps up to four vectors of the size of the model
 NOTHING = 1e-9  # a difference of enumerated means below this part of the exact gradient is float64's rounding
@@ -40,7 +41,7 @@ class _Measurement:
 
     def __init__(self, samples: int, slices: Slices, copies: int) -> None:
         self.slices, self.copies = slices, copies
-        self.gradients = Stream(slices)
+        self.gradients = Stream(slices, {INFERENCE: ("phi", "z_pres")})
         self.difference = BiasTest(samples // copies, slices)
         self.seconds = 0.0
 
@@ -57,6 +58,7 @@ class _Measurement:
         norms, spread, test = self.gradients.norms[name], self.gradients.spread[name], self.difference
         mean, exact = self.gradients.mean[where].double(), truth[where].double()
         bias, size, length = test.norm(name), float(exact.norm()), float(mean.norm())
+        interval = test.interval(name)
         return GroupReport(
             norm_mean=norms.mean,
             norm_variance=norms.variance(),
@@ -65,9 +67,10 @@ class _Measurement:
             total_variance_error=spread.mean_error() if spread.number > 1 else 0.0,
             largest_variance=float(self.gradients.variances()[where].max()),
             bias=bias,
-            bias_interval=test.interval(name),
+            bias_interval=interval,
             bias_p_value=test.p_value(name, ROUNDING * size),
             relative_bias=bias / max(size, 1e-30),
+            relative_bias_interval=interval and (interval[0] / max(size, 1e-30), interval[1] / max(size, 1e-30)),
             cosine=float(mean @ exact) / max(length * size, 1e-30),
             signal_to_noise=math.sqrt(max(0.0, length**2 - spread.mean / number) / max(spread.mean, 1e-30)),
             efficiency=None,
@@ -80,8 +83,11 @@ class _Measurement:
         head = groups["z_pres"].bias_p_value
         if head is not None:
             whole["bias_p_value"] = min(1.0, 2 * min(head, whole["bias_p_value"]))  # Bonferroni
+        inference = self.gradients.norms[INFERENCE]
         return EstimatorReport(
             **whole,
+            inference_norm_variance=inference.variance(),
+            inference_norm_variance_error=inference.variance_error(),
             seconds_per_sample=self.seconds_per_sample,
             relative_cost=None,
             copies=self.copies,

@@ -17,7 +17,7 @@ from airctl.model.layers import Layers
 from airctl.model.likelihoods import LIKELIHOODS
 from airctl.model.objects import Noise, Objects
 from airctl.model.poses import InPixels, Poses, Relative
-from airctl.model.posteriors import POSTERIORS, Posterior, kl
+from airctl.model.posteriors import PLAIN, POSTERIORS, Posterior, kl
 from airctl.model.priors import WhatPrior
 from airctl.model.proposals import SPREAD, TIGHT, Proposals
 from airctl.model.recurrent import ATTENTION_INPUTS, Recurrent
@@ -47,7 +47,9 @@ class AIR(nn.Module):
         self.network = lookup(NETWORKS, "network.kind", config.network.kind)(config, self.poses)
         self.encoder = lookup(ENCODERS, "model.encoder", sizes.encoder)(config)
         posterior = lookup(POSTERIORS, "posterior.what", config.posterior.what)
-        self.what: Posterior = posterior(self.encoder.size, sizes.what, 1.0)
+        self.what: Posterior = posterior(
+            self.encoder.size, sizes.what, PLAIN if config.network.start == "plain" else 1.0
+        )
 
     @property
     def device(self) -> torch.device:

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
+PLAIN = math.log(2)  # the sd that softplus makes of a raw 0: with this start ``positive`` is softplus itself
+
 
 class Posterior(nn.Module, ABC):
     """A head: features [..., F] -> a distribution with event [E]."""

@@ -20,7 +20,7 @@ from airctl.model.embeddings import EMBEDDINGS, Embedding
 from airctl.model.networks import Cell
 from airctl.model.objects import Latents, Noise
 from airctl.model.poses import Poses, Relative
-from airctl.model.posteriors import POSTERIORS, Posterior
+from airctl.model.posteriors import PLAIN, POSTERIORS, Posterior
 
 if TYPE_CHECKING:
     from airctl.model.air import AIR
@@ -93,7 +93,8 @@ class Recurrent(nn.Module):
         self.cell = Cell(self.embedding.size, 3 + what, sizes.hidden)
         self.predict = nn.Sequential(nn.Linear(sizes.hidden, sizes.predict_hidden), nn.ReLU())
         posterior = lookup(POSTERIORS, "posterior.where", config.posterior.where)
-        self.where: Posterior = posterior(sizes.predict_hidden, 3, 0.1, poses.where_loc, config.posterior.where_sd_max)
+        start, centre = (PLAIN, None) if sizes.start == "plain" else (0.1, poses.where_loc)
+        self.where: Posterior = posterior(sizes.predict_hidden, 3, start, centre, config.posterior.where_sd_max)
         self.present = nn.Linear(sizes.predict_hidden, 1)
         self.present_bias = sizes.present_bias
 

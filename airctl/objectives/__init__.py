@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from airctl.config import Config, lookup
 from airctl.objectives.baselines import Baseline, MovingAverage, NeuralBaseline, NoBaseline
@@ -10,19 +11,25 @@ from airctl.objectives.concrete import Concrete, Temperature
 from airctl.objectives.cut_and_paste import CutAndPaste
 from airctl.objectives.defensive import Defensive, Share
 from airctl.objectives.exact import Exact
+from airctl.objectives.likelihood_reward import likelihood_signal
 from airctl.objectives.marginal import Marginal
 from airctl.objectives.measure_valued import MeasureValued
 from airctl.objectives.nvil import NVIL
 from airctl.objectives.rebar import Rebar
 from airctl.objectives.reweighted_wake_sleep import ReweightedWakeSleep
 from airctl.objectives.rloo import RLOO
-from airctl.objectives.score_function import ScoreFunction, likelihood_signal, no_signal, per_step_signal, whole_signal
+from airctl.objectives.score_function import ScoreFunction, Signal, no_signal, per_step_signal, whole_signal
 from airctl.objectives.terms import Estimator, Surrogate, Terms, observe, terms_of
 from airctl.objectives.vimco import VIMCO
 
 
 def _neural(config: Config, mask: str) -> NeuralBaseline:
-    return NeuralBaseline(config.model.canvas, config.model.what, config.objective.baseline_hidden, mask)
+    sizes, settings = config.model, config.objective
+    return NeuralBaseline(sizes.canvas, sizes.what, settings.baseline_hidden, mask, settings.baseline_head)
+
+
+def _reward(config: Config) -> Signal:
+    return partial(likelihood_signal, constant=config.objective.reward_constant)
 
 
 def _temperature(config: Config) -> Temperature:
@@ -41,6 +48,7 @@ ESTIMATORS: Mapping[str, Callable[[Config], Estimator]] = {
     "defensive": lambda config: Defensive(Share(config.objective.share, config.train.steps)),
     "backprop": lambda config: ScoreFunction(no_signal, NoBaseline()),
     "score-function": lambda config: ScoreFunction(per_step_signal, NoBaseline()),
+    "score-function-likelihood": lambda config: ScoreFunction(_reward(config), NoBaseline()),
     "score-function-average": lambda config: ScoreFunction(per_step_signal, MovingAverage(config.model.num_steps)),
     "score-function-neural": lambda config: ScoreFunction(per_step_signal, _neural(config, "previous")),
     "nvil": lambda config: NVIL(_neural(config, "previous")),
@@ -50,7 +58,7 @@ ESTIMATORS: Mapping[str, Callable[[Config], Estimator]] = {
     "concrete": lambda config: Concrete(_temperature(config)),
     "rebar": lambda config: Rebar(config.objective.temperature),
     "reweighted-wake-sleep": lambda config: ReweightedWakeSleep(config.objective.samples),
-    "report-2019": lambda config: ScoreFunction(likelihood_signal, _neural(config, "current")),
+    "report-2019": lambda config: ScoreFunction(_reward(config), _neural(config, "current")),
 }
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from airctl.model import Objects
-from airctl.model.networks import Cell
+from airctl.model.networks import Cell, mlp
 
 
 class Baseline(nn.Module, ABC):
@@ -71,15 +71,16 @@ class NeuralBaseline(Baseline):
     ``mask="previous"``: baseline_i = f(x, z_<i), which counts only where z_pres_{i-1} = 1, as decision i is drawn only
     there; unbiased (Eslami et al. 2016, section 2.2). ``mask="current"``: the report's C(x) = sum_i f(x, z_<i) z_pres_i
     for every decision (report, section 4.4): it reads the very decisions it is subtracted for, and is biased.
+    f is linear in the LSTM's state, or with ``head`` hidden units the two-layer MLP of the report.
     """
 
-    def __init__(self, canvas: int, what: int, hidden: int, mask: str) -> None:
+    def __init__(self, canvas: int, what: int, hidden: int, mask: str, head: int = 0) -> None:
         super().__init__()
         if mask not in ("previous", "current"):
             raise ValueError(f"mask must be 'previous' or 'current', not {mask!r}")
         self.mask = mask
         self.cell = Cell(canvas * canvas, 3 + what, hidden)
-        self.head = nn.Linear(hidden, 1)
+        self.head = mlp(hidden, head, 1) if head else nn.Linear(hidden, 1)
 
     def read(self, objects: Objects) -> Tensor:
         latents = torch.cat([objects.z_where, objects.z_what], -1).detach()  # [B, N, 3 + C]

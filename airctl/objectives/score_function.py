@@ -39,11 +39,6 @@ def whole_signal(terms: Terms, codewords: Tensor) -> Tensor:
     return at(terms.bracket, codewords)[:, None].expand_as(terms.log_present)
 
 
-def likelihood_signal(terms: Terms, codewords: Tensor) -> Tensor:
-    """The report's reward: the log likelihood alone for all decisions, so that a needless step costs z_pres nothing."""
-    return at(terms.log_likelihood, codewords)[:, None].expand_as(terms.log_present)
-
-
 def no_signal(terms: Terms, codewords: Tensor) -> Tensor:
     """Nothing for z_pres: only the path-wise gradient is left, Table 1's "backprop". Biased, as it teaches no count."""
     return torch.zeros_like(terms.log_present)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from airctl.reporting.tables import table
+from airctl.results.table_1 import REPORT_SAMPLES, REPORT_STEP
 
 GROUPS = {
     "theta": "generative parameters theta (the decoder)",
@@ -20,7 +21,8 @@ def _number(name: str, digits: int = 3) -> Callable[[_Row], str]:
 
 
 def _interval(row: _Row) -> str:
-    return "-" if row["bias_interval"] is None else "{:.2g} .. {:.2g}".format(*row["bias_interval"])
+    interval = row.get("relative_bias_interval")  # older results have none
+    return "-" if interval is None else "{:.3g} .. {:.3g}".format(*interval)
 
 
 # A table's columns from left to right: what each is called, and what it shows of a row.
@@ -33,7 +35,8 @@ _SPREAD: Columns = (
 )
 _TRUTH: Columns = (
     ("bias", _number("bias")),
-    ("p(no bias)", _number("bias_p_value", 2)),
+    ("relative bias", _number("relative_bias")),
+    ("along it, 95%", _interval),
     ("cosine", lambda row: f"{row['cosine']:.3f}"),
     ("signal / noise", _number("signal_to_noise")),
 )
@@ -42,9 +45,15 @@ _COST: Columns = (
     ("variance x cost", _number("efficiency")),
     ("ms per sample", lambda row: f"{1000 * row['seconds_per_sample']:.0f}"),
 )
-_ALONG_BIAS: Columns = (("largest variance", _number("largest_variance")), ("along bias, 95%", _interval))
+# The figures of a row of Table 1: their names in the row, and digits.
+_FIGURES = {
+    "report": ("report", 3),
+    "ours": ("norm_variance", 3),
+    "±": ("norm_variance_error", 1),
+    "ours, head of z_pres": ("z_pres_norm_variance", 3),
+}
 WHOLE: Columns = (*_SPREAD, *_TRUTH, *_COST)
-BY_GROUP: Columns = (*_SPREAD, *_ALONG_BIAS, *_TRUTH)
+BY_GROUP: Columns = (*_SPREAD, ("largest variance", _number("largest_variance")), *_TRUTH)
 
 
 def estimator_rows(columns: Columns, rows: Mapping[str, _Row]) -> tuple[list[str], list[list[str]]]:
@@ -54,15 +63,15 @@ def estimator_rows(columns: Columns, rows: Mapping[str, _Row]) -> tuple[list[str
 
 
 def variance_table(result: dict[str, Any]) -> str:
-    """Each table of ``result``: all parameters, each group, the steps if there are several, the report if asked for."""
+    """Each table of ``result``: Table 1 if asked for, all parameters, each group, the steps if there are several."""
     parts = [table(*estimator_rows(WHOLE, result["estimators"])), _protocol(result)]
     for group, words in GROUPS.items():
         rows = {name: row["groups"][group] for name, row in result["estimators"].items()}
         parts += [f"{words}, {result['parameters'][group]} numbers:", table(*estimator_rows(BY_GROUP, rows))]
     if len(result["checkpoints"]) > 1:
         parts += ["Total variance at each step of the training:", _over_training(result["checkpoints"])]
-    if result["report_2019"] is not None:
-        parts += [_against_report(result)]
+    if result["table_1"] is not None:
+        parts = [_table_1(result), *parts]
     return "\n\n".join(parts)
 
 
@@ -75,7 +84,7 @@ def _protocol(result: dict[str, Any]) -> str:
     return (
         f"{result['samples']} gradient samples{stopped} on one batch of {result['batch']} scenes, checkpoint of step "
         f"{result['step']}{fitted if result['fitted'] else ''}.\n± is one standard error; bias is against the exact "
-        "gradient of the ELBO; cost is a sample's time in units of backprop's"
+        "gradient of the ELBO, relative to its norm; cost is a sample's time in units of backprop's"
     )
 
 
@@ -85,25 +94,21 @@ def _over_training(checkpoints: Sequence[_Row]) -> str:
     return table(["estimator", *(f"step {c['step']}" for c in checkpoints)], rows)
 
 
-def _against_report(result: dict[str, Any]) -> str:
-    """Its three figures beside ours, and the ratios, in which a difference of scale cancels."""
-    told, batch = result["report_2019"], result["batch"]
-    ours = {name: row["norm_variance"] for name, row in result["estimators"].items() if name in told["norm_variance"]}
-    unit, plain = told["norm_variance"], "score-function"
-    rows = []
-    for name, figure in unit.items():
-        found = ours.get(name)
-        ratios = [f"{unit[plain] / figure:.3g}"]
-        ratios += [f"{ours[plain] / found:.3g}" if found and plain in ours else "-"]
-        values = ["-", "-"] if found is None else [f"{found:.3g}", f"{found * batch**2:.3g}"]
-        rows.append([name, f"{figure:.3g}", *values, *ratios])
-    header = ["variance of norm", "Drelich 2019", "ours", "ours, summed loss", "SF / it, 2019", "SF / it, ours"]
+def _table_1(result: dict[str, Any]) -> str:
+    """The report's figures, the parameters each is of, and ours of the same; below them what the report left out."""
+    shown = {"theta": "dL/dtheta", "phi and z_pres": "dL/dphi"}
+
+    def line(row: _Row) -> list[str]:
+        figures = (_number(name, digits)(row) for name, digits in _FIGURES.values())
+        return [str(row["row"]), shown[row["parameters"]], row["estimator"], *figures]
+
     return (
-        "Against Table 1 of Drelich (2019):\n\n"
-        f"{table(header, rows)}\n\n"
-        f"There: a model trained for {told['step']} steps by its own recipe, one batch, {told['samples']} "
-        f"samples. Here: step {result['step']} of this run, one batch of {batch} scenes, {result['samples']} samples, "
-        f"and the loss is the mean over the scenes; with their sum every variance is {batch**2} times as large (third "
-        "column). The third row is that report's own estimator, whose baseline reads the current z_pres; backprop here "
-        "has no gradient in the head of z_pres. Ratios to the score function do not depend on sum or mean."
+        "Table 1 of Drelich (2019), variance of the gradient's norm:\n\n"
+        f"{table(['row', 'of', 'estimator', *_FIGURES], [line(row) for row in result['table_1']])}\n\n"
+        f"The report's: a model trained for {REPORT_STEP} steps by its own recipe, one batch, {REPORT_SAMPLES} "
+        f"samples. Ours: step {result['step']} of this run, one batch of {result['batch']} scenes, "
+        f"{result['samples']} samples, the loss a mean over the scenes.\ntheta is the decoder: given the samples, row "
+        "1 is deterministic. phi is the inference network with the head of z_pres. Rows 2 and 3 have the log "
+        "likelihood as their reward, row 2 without a baseline, row 3 with the report's own, which reads the current "
+        "z_pres; 4 and 5 are not in the report."
     )

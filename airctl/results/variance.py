@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from airctl.results.door import Is
-from airctl.results.table_1 import Table1
+from airctl.results.table_1 import Table1Row
 from airctl.results.units import Seconds, Sha256, Steps
 
 _GRADIENT = "gradient of -ELBO"
@@ -31,6 +31,9 @@ class GroupReport:
     ]
     bias_p_value: Annotated[float | None, Is("of no bias; null before there is anything to test it with", "0 to 1")]
     relative_bias: Annotated[float, Is("bias / norm of the mean exact gradient")]
+    relative_bias_interval: Annotated[
+        tuple[float, float] | None, Is("bias_interval / norm of the mean exact gradient", "")
+    ]
     cosine: Annotated[float, Is("of the mean gradient with the mean exact gradient", "-1 to 1")]
     signal_to_noise: Annotated[float, Is("norm of the mean gradient / square root of the total variance")]
     efficiency: Annotated[
@@ -42,6 +45,10 @@ class GroupReport:
 class EstimatorReport(GroupReport):
     """The same over all parameters, where ``bias_p_value`` also looks at the z_pres head alone; and by group."""
 
+    inference_norm_variance: Annotated[
+        Variance, Is("of phi with the head of z_pres: variance of the gradient's norm, rows 2 and 3 of Drelich 2019")
+    ]
+    inference_norm_variance_error: Annotated[Variance, Is("its standard error")]
     seconds_per_sample: Annotated[Seconds, Is("a roll-out (or the several it needs) and this estimator's gradient")]
     relative_cost: Annotated[float | None, Is("in units of backprop's; null if that was not measured")]
     copies: Annotated[int, Is("roll-outs of each scene")]
@@ -74,4 +81,6 @@ class VarianceReport(VarianceAtStep):
     fit_steps: Annotated[int, Is("of fitting a baseline that the run has not trained", "steps")]
     checkpoints: Annotated[list[VarianceAtStep], Is("every checkpoint that was measured, by rising step")]
     stopped_by: Annotated[int | None, Is("the signal that stopped it, if one did")] = None
-    report_2019: Annotated[Table1 | None, Is("Table 1 of Drelich 2019, if asked for")] = None
+    table_1: Annotated[
+        list[Table1Row] | None, Is("Table 1 of Drelich 2019 row by row, if asked for; the report's three first")
+    ] = None

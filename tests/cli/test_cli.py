@@ -38,7 +38,7 @@ def test_the_whole_way(airctl, tmp_path: Path) -> None:
     code, out, _ = airctl("variance", folder, "--samples", 6, "--batch", 4, "--fit-steps", 2, "--json")
     assert code == 0
     rows = json.loads(out)["estimators"]
-    assert {"backprop", "score-function", "score-function-neural", "report-2019", "exact"} == set(rows)
+    assert {"backprop", "score-function-likelihood", "score-function-neural", "report-2019", "exact"} == set(rows)
     keys = {"norm_variance", "total_variance", "bias", "bias_p_value", "seconds_per_sample"}
     assert all(keys <= row.keys() for row in rows.values())
     code, out, _ = airctl("preview", folder)

@@ -101,6 +101,18 @@ def test_moments_are_the_textbook_ones() -> None:
     assert moments.variance_error() == pytest.approx(math.sqrt((fourth - variance**2) / 500))
 
 
+def test_slices_that_are_put_together_have_one_norm() -> None:
+    """That of the vector of both, in their own order; the norm of all is not changed by it."""
+    vectors = torch.randn(20, 6, generator=torch.Generator().manual_seed(2))
+    stream = Stream({"a": slice(2), "b": slice(2, 5), "c": slice(5, 6)}, {"both": ("a", "c")})
+    for vector in vectors:
+        stream.add(vector)
+    both = vectors[:, [0, 1, 5]].norm(dim=1)
+    assert stream.norms["both"].variance() == pytest.approx(both.var().item(), rel=1e-4)
+    assert stream.norms["all"].variance() == pytest.approx(vectors.norm(dim=1).var().item(), rel=1e-4)
+    assert set(stream.spread) == {"a", "b", "c", "all"}
+
+
 def test_the_trace_has_an_honest_error() -> None:
     """Streamed per slice: the trace of the covariance, within 5 of its own standard errors of the truth."""
     vectors = torch.randn(2000, 6, generator=torch.Generator().manual_seed(0)) * torch.arange(1.0, 7.0) + 5

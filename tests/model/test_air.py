@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -195,6 +196,20 @@ def test_the_pose_starts_at_its_priors_mean(tiny_config: Tiny) -> None:
     torch.testing.assert_close(loc_and_sd(objects.q_where)[0], torch.tensor([2.5, 0.5, -0.5]).double().expand(2, 3, 3))
     torch.testing.assert_close(objects.logits, torch.full((2, 3), 1.5).double())
     torch.testing.assert_close(loc_and_sd(objects.q_where)[1], torch.full((2, 3, 3), 0.1).double(), rtol=0, atol=2e-4)
+
+
+def test_a_plain_start_is_that_of_the_layers_alone(tiny_config: Tiny) -> None:
+    """Around 0 with sd softplus(0), for z_where and z_what; with the near start neither is."""
+    for start, loc, sds in (("plain", 0.0, (math.log(2), math.log(2))), ("near", 3.0, (0.1, 1.0))):
+        model = build(tiny_config(f"network.start={start}"))
+        with torch.no_grad():
+            for parameter in [*model.network.where.head.parameters(), *model.what.head.parameters()]:
+                parameter.zero_()
+        q_where = model.network.where(torch.zeros(2, 7).double())
+        q_what = model.what(torch.zeros(2, 9).double())
+        assert loc_and_sd(q_where)[0][0, 0].item() == pytest.approx(loc)
+        for q, sd in zip((q_where, q_what), sds, strict=True):
+            assert loc_and_sd(q)[1].mean().item() == pytest.approx(sd, abs=2e-4)
 
 
 @pytest.mark.parametrize("canvas", [2, 17, 50, 53])

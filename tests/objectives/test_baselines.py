@@ -140,6 +140,17 @@ def test_the_neural_baseline_never_sees_the_decision_it_is_for(tiny_config: Tiny
     assert (moved[:, 2] - predictions[:, 2]).abs().min() > 1e-6, "it does read the step before"
 
 
+def test_the_reports_f_has_two_layers_and_all_of_it_is_taught(tiny_config: Tiny) -> None:
+    """head hidden units between the LSTM's state and f; by default f is linear, and its state is as it was."""
+    config = tiny_config()
+    torch.manual_seed(0)
+    baseline = NeuralBaseline(12, 4, 5, "current", head=6).double()
+    assert [tuple(p.shape) for p in baseline.head.parameters()] == [(6, 5), (6,), (1, 6), (1,)]
+    assert learns(Problem.of(config), ScoreFunction(per_step_signal, baseline))
+    assert not leaks(Problem.of(config), ScoreFunction(per_step_signal, baseline))
+    assert set(NeuralBaseline(12, 4, 5, "current").head.state_dict()) == {"weight", "bias"}
+
+
 def test_the_current_mask_is_the_reports_sum(tiny_config: Tiny) -> None:
     """C(x) = sum_i f_i z_pres_i, the same for every decision."""
     config = tiny_config()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from itertools import product
 
 import pytest
@@ -243,4 +244,9 @@ def test_the_score_function_summed_over_codewords_is_the_gradient_of_the_elbo() 
 
     for signal in (per_step_signal, whole_signal):
         torch.testing.assert_close(mean(ScoreFunction(signal, NoBaseline())), exact)
-    assert (mean(ScoreFunction(likelihood_signal, NoBaseline())) - exact).norm() > 1e-3 * exact.norm()
+    log_q = terms.code.log_q(objects.logits)[0]
+    of_likelihood = -gradient((log_q.exp() * terms.log_likelihood[0].detach()).sum(), [objects.logits])
+    for constant in (0.0, -500.0):
+        reward = partial(likelihood_signal, constant=constant)
+        torch.testing.assert_close(mean(ScoreFunction(reward, NoBaseline())), of_likelihood)
+    assert (of_likelihood - exact).norm() > 1e-3 * exact.norm()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -28,6 +29,7 @@ from airctl.objectives import (
     NoBaseline,
     ScoreFunction,
     Terms,
+    estimator,
     likelihood_signal,
     no_signal,
     per_step_signal,
@@ -134,6 +136,66 @@ def test_the_reports_estimator_climbs_the_likelihood_less_its_baseline(tiny_conf
     missing = (terms.log_q.exp() * (terms.bracket - terms.log_likelihood).detach()).sum()
     expected = current_mask_shift(problem, baseline) + gradient(missing, problem.parameters)
     assert (off - expected).norm() < 1e-8 * expected.norm()
+
+
+def likelihood_reward_mean(problem: Problem) -> Tensor:
+    """sum_n q(n) grad f_n + sum_n log p(x | canvas_n) grad q(n), of the loss: with a minus, [P]."""
+    terms = problem.observe()[1]
+    q, held = terms.log_q.exp(), terms.log_likelihood.detach()
+    return -gradient((q.detach() * (terms.log_likelihood - terms.kl) + q * held).sum(), problem.parameters)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("constant", [0.0, -41.0, 712.6])
+def test_the_likelihood_rewards_mean_is_its_closed_form(tiny_config: Tiny, kind: str, constant: float) -> None:
+    """Whatever the constant, which drops out of the mean and not of the variance; far from the ELBO's."""
+    config = tiny_config(kind, f"objective.reward_constant={constant}")
+    problem, chosen = Problem.of(config), estimator("score-function-likelihood", config)
+    gradients, weights = enumerated(problem, chosen)
+    expected = likelihood_reward_mean(problem)
+    assert (mean(gradients, weights) - expected).norm() < 1e-8 * expected.norm()
+    assert relative_bias(problem, chosen) > 0.01
+    best = problem.observe()[1].log_likelihood.mean().item()
+    centred = total_variance(
+        *enumerated(problem, ScoreFunction(partial(likelihood_signal, constant=-best), NoBaseline()))
+    )
+    assert total_variance(gradients, weights) > centred
+
+
+@pytest.mark.parametrize("wrong", ["present", "drawn"])
+def test_a_constant_that_is_not_every_decisions_is_caught(tiny_config: Tiny, wrong: str) -> None:
+    """Negative control: a constant for the decisions that came out as 1 alone, or for each that was drawn, is paid
+    by the count, and moves the mean."""
+
+    def signal(terms: Terms, codewords: Tensor) -> Tensor:
+        drawn, present = terms.code.decisions(codewords)
+        paid = present.double() if wrong == "present" else drawn.sum(1, keepdim=True).double()
+        return likelihood_signal(terms, codewords) + 41.0 * paid
+
+    problem = Problem.of(tiny_config())
+    expected = likelihood_reward_mean(problem)
+    off = mean(*enumerated(problem, ScoreFunction(signal, NoBaseline()))) - expected
+    assert off.norm() > 0.01 * expected.norm()
+
+
+def test_the_reports_baseline_learns_the_constant_that_its_reward_has(tiny_config: Tiny) -> None:
+    """The constant alone leaves its mean where it was; f that has learnt it moves it by sum_i c dP(n >= i)."""
+    shifted, plain = tiny_config("objective.reward_constant=50.0"), tiny_config()
+    problem = Problem.of(plain)
+
+    def mean_of(config: Config, learnt: float) -> Tensor:
+        chosen = estimator("report-2019", config)
+        chosen.baseline.load_state_dict(neural(config, "current").double().state_dict())
+        chosen.modules.double()
+        with torch.no_grad():
+            chosen.baseline.head.bias.add_(learnt)
+        return mean(*enumerated(problem, chosen))
+
+    before = mean_of(plain, 0.0)
+    assert (mean_of(shifted, 0.0) - before).norm() < 1e-8 * before.norm()
+    reached = problem.observe()[1].log_present.cumsum(1).exp().sum()
+    expected = gradient(50.0 * reached, problem.parameters)
+    assert (mean_of(shifted, 50.0) - before - expected).norm() < 1e-8 * expected.norm()
 
 
 def test_backprop_is_the_path_wise_part_alone(tiny_config: Tiny) -> None:

@@ -74,7 +74,7 @@ def _measure(variance: Mapping[str, Any], folder: str) -> list[Any]:
     words += ["--batch", variance["batch"], "--fit-steps", variance["fit_steps"], "--seed", variance["seed"]]
     names = [*variance["estimators"], *variance.get("left_out", ())]
     words += ["--estimators", ",".join(names), "--checkpoints", ",".join(steps)]
-    return words + (["--against-report"] if variance.get("report_2019") else [])
+    return words + (["--table-1"] if variance.get("table_1") else [])
 
 
 def _words(words: Sequence[Any]) -> str:
