@@ -76,7 +76,7 @@ def _checkpoint(run: Path, which: str, device: str) -> Loaded:
     folder = RunFolder(run)
     resolved, place = folder.config(), pick_device(device)
     path = checkpoints.resolve(folder.checkpoints, which)
-    model = AIR(resolved).to(place)
+    model = AIR(resolved).to(place).eval()
     step = checkpoints.load_model(path, model)["step"]
     told = folder.data()
     sha256 = told.get("sha256")
@@ -87,7 +87,7 @@ def _checkpoint(run: Path, which: str, device: str) -> Loaded:
 def _exported(path: Path, device: torch.device) -> Loaded:
     header = exported.read_header(path)
     resolved = header.resolved(path)
-    model = AIR(resolved)
+    model = AIR(resolved).eval()
     exported.load(path, header, model)
     return Loaded(path, path, resolved, device, header.step, model.to(device), header.sha256, header.data)
 

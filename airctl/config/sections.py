@@ -75,7 +75,12 @@ class LikelihoodConfig:
     """p(x | the objects)."""
 
     kind: str = _plain("gaussian", help="pixel likelihood, by its name in airctl.model.likelihoods")
-    sd: float = _at_least(0.3, 1e-3, 1e3, help="gaussian: standard deviation of a pixel")
+    sd: float = _at_least(
+        0.3,
+        1e-3,
+        1e3,
+        help="standard deviation of a pixel, of all but the two bernoullis; learnt and optimal start with it",
+    )
 
 
 @dataclass(frozen=True)
