@@ -99,6 +99,10 @@ class CountConfig:
     anneal_share: float = _at_least(
         0.0, 0.0, 1.0, help="the annealing takes at most this share of the training; 0: no bound"
     )
+    mean: float = _at_least(1.0, 1e-6, 1e6, help="poisson, negative-binomial: mean count, before it is truncated")
+    dispersion: float = _at_least(
+        1.0, 1e-6, 1e9, help="negative-binomial: r of the variance mean + mean^2 / r; large: nearly poisson"
+    )
 
 
 @dataclass(frozen=True)
