@@ -121,7 +121,7 @@ class PriorConfig:
 class PosteriorConfig:
     """q(z_where) and q(z_what)."""
 
-    where: str = _plain("diagonal", help="family of q(z_where), by its name in airctl.model.posteriors")
+    where: str = _plain("diagonal", help="recurrent: family of q(z_where), by its name in airctl.model.posteriors")
     what: str = _plain("diagonal", help="family of q(z_what), by its name in airctl.model.posteriors")
     where_sd_max: float = _at_least(
         0.0, 0.0, help="upper bound of the standard deviations of q(z_where), x and y in half glimpses; 0: none"

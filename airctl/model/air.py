@@ -9,10 +9,12 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from airctl.config import Config, lookup
+from airctl.errors import ConfigError
 from airctl.model.count_priors import COUNT_PRIORS
 from airctl.model.decoders import DECODERS
 from airctl.model.embeddings import EMBEDDINGS
 from airctl.model.encoders import ENCODERS
+from airctl.model.flows import require_zuko
 from airctl.model.layers import Layers
 from airctl.model.likelihoods import LIKELIHOODS, Gaussian
 from airctl.model.objects import Noise, Objects
@@ -130,5 +132,12 @@ def require_known(config: Config) -> None:
         require_drawn(config.model.num_steps + config.network.dense)
     lookup(POSTERIORS, "posterior.where", config.posterior.where)
     lookup(POSTERIORS, "posterior.what", config.posterior.what)
+    if config.network.kind == "proposals" and config.posterior.where != "diagonal":
+        raise ConfigError(
+            f"posterior.where={config.posterior.where}: expected diagonal, as the poses of network.kind=proposals are; "
+            "posterior.what is free"
+        )
+    if {config.posterior.where, config.posterior.what} & {"maf", "nsf"}:
+        require_zuko()
     lookup(ENCODERS, "model.encoder", config.model.encoder)
     lookup(DECODERS, "model.decoder", config.model.decoder)
