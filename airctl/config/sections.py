@@ -49,7 +49,7 @@ class NetworkConfig:
     kind: str = _plain("recurrent", help="inference network, by its name in airctl.model: recurrent, proposals")
     hidden: int = _at_least(256, 1, 8192, help="recurrent: LSTM units")
     predict_hidden: int = _at_least(200, 1, 8192, help="recurrent: hidden units between the LSTM and (z_where, z_pres)")
-    embedding: str = _plain("conv", help="recurrent: what the LSTM reads, a convolutional embedding or the raw pixels")
+    embedding: str = _plain("conv", help="recurrent: what the LSTM reads, convolutions or the raw pixels")
     attention_input: str = _plain(
         "canvas", help="recurrent: what the embedding sees, the canvas, or the residual that no object explains yet"
     )
