@@ -18,6 +18,13 @@ from airctl.cli.shell import CHECKPOINT, DATA, DEVICE, FILE, JSON, SEED, Word, a
 @DATA
 @click.option("--split", type=Word("test", "train"), default="test", show_default=True)
 @click.option("--num-steps", type=click.IntRange(1, 64), default=None, help="Steps to take; as in training by default.")
+@click.option(
+    "--log-likelihood",
+    type=click.IntRange(1),
+    default=None,
+    metavar="K",
+    help="Estimate log p(x) from K samples of each scene, such as 1000: K passes over all scenes.",
+)
 @click.option("--min-accuracy", type=click.FloatRange(0, 1), default=0.0, help="Exit with 7 below this accuracy.")
 @CHECKPOINT
 @SEED
@@ -29,6 +36,7 @@ def evaluate(run: Path, as_json: bool, **options: Any) -> None:
     \b
     airctl eval runs/first
     airctl eval runs/first --checkpoint best --min-accuracy 0.98
+    airctl eval runs/first --log-likelihood 1000
     """
     from airctl import reporting
     from airctl.commands import evaluate as command

@@ -9,7 +9,7 @@ from typing import Any
 
 from airctl.commands.loaded import Loaded, ShownScenes, Warn, load, scenes_of
 from airctl.errors import ConfigError
-from airctl.evaluation import evaluate_boxes, evaluate_counts, outcomes, shares
+from airctl.evaluation import evaluate_boxes, evaluate_counts, evaluate_densities, outcomes, shares
 from airctl.evaluation.gallery import make_gallery
 from airctl.files import write_text
 from airctl.inference import find
@@ -31,6 +31,7 @@ def evaluate(
     split: str = "test",
     checkpoint: str = "last",
     num_steps: int | None = None,
+    log_likelihood: int | None = None,
     min_accuracy: float = 0.0,
     seed: int = 0,
     device: str = "auto",
@@ -43,6 +44,7 @@ def evaluate(
     defaults, are part of the names, so that no evaluation replaces another one. An exported model has no such folder,
     and nothing is written.
 
+    ``log_likelihood`` is a number of samples, from which log p(x) of each scene is estimated by importance sampling.
     ``num_steps`` lets the model propose more objects than it does by itself; ``accurate_enough`` of the result tells
     whether ``min_accuracy`` was reached. ``warn`` is told if the run's data file is not the one that it was trained on.
     """
@@ -58,10 +60,12 @@ def evaluate(
     found = find(model, shown.images, log_p)
     noise = generator(seed, "evaluate", 0, loaded.device)
     counted = evaluate_counts(model, shown.images, found.counts, true.counts, log_p, noise)
+    density_noise = generator(seed, "densities", 0, loaded.device)
+    dense = evaluate_densities(model, shown.images, log_p, log_likelihood, density_noise)
     named = outcomes(found, true.images, true.boxes)
     measured = {
         field.name: getattr(part, field.name)
-        for part in (counted, evaluate_boxes(found, true.boxes))
+        for part in (counted, evaluate_boxes(found, true.boxes), dense)
         for field in fields(part)
     }
     result = Evaluation(

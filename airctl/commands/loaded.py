@@ -109,7 +109,7 @@ def _checkpoint(run: Path, which: str, device: str) -> Loaded:
         path = checkpoints.resolve(folder.checkpoints, which)
         try:
             with room_of(path / checkpoints.TENSORS[0]):
-                model = AIR(resolved)
+                model = AIR(resolved).eval()
             step = checkpoints.load_model(path, model)["step"]
             weights_sha256 = checkpoints.weights_sha256(path)
             break
@@ -128,7 +128,7 @@ def _exported(path: Path, device: torch.device) -> Loaded:
     header = exported.read_header(path)
     resolved = header.resolved(path)
     with room_of(path):
-        model = AIR(resolved)
+        model = AIR(resolved).eval()
     exported.load(path, header, model)
     return Loaded(path, path, resolved, device, header.step, model.to(device), header.sha256, header.data)
 

@@ -49,7 +49,7 @@ class NetworkConfig:
     kind: str = _plain("recurrent", help="inference network, by its name in airctl.model: recurrent, proposals")
     hidden: int = _at_least(256, 1, 8192, help="recurrent: LSTM units")
     predict_hidden: int = _at_least(200, 1, 8192, help="recurrent: hidden units between the LSTM and (z_where, z_pres)")
-    embedding: str = _plain("conv", help="recurrent: what the LSTM reads, a convolutional embedding or the raw pixels")
+    embedding: str = _plain("conv", help="recurrent: what the LSTM reads, convolutions or the raw pixels")
     attention_input: str = _plain(
         "canvas", help="recurrent: what the embedding sees, the canvas, or the residual that no object explains yet"
     )
@@ -81,7 +81,12 @@ class LikelihoodConfig:
     """p(x | the objects)."""
 
     kind: str = _plain("gaussian", help="pixel likelihood, by its name in airctl.model.likelihoods")
-    sd: float = _at_least(0.3, 1e-3, 1e3, help="gaussian: standard deviation of a pixel")
+    sd: float = _at_least(
+        0.3,
+        1e-3,
+        1e3,
+        help="standard deviation of a pixel, of all but the two bernoullis; learnt and optimal start with it",
+    )
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,10 @@ class CountConfig:
     anneal_steps: int = _at_least(300, 0, help="steps of the annealing")
     anneal_share: float = _at_least(
         0.0, 0.0, 1.0, help="the annealing takes at most this share of the training; 0: no bound"
+    )
+    mean: float = _at_least(1.0, 1e-6, 1e6, help="poisson, negative-binomial: mean count, before it is truncated")
+    dispersion: float = _at_least(
+        1.0, 1e-6, 1e9, help="negative-binomial: r of the variance mean + mean^2 / r; large: nearly poisson"
     )
 
 
@@ -118,7 +127,7 @@ class PriorConfig:
 class PosteriorConfig:
     """q(z_where) and q(z_what)."""
 
-    where: str = _plain("diagonal", help="family of q(z_where), by its name in airctl.model.posteriors")
+    where: str = _plain("diagonal", help="recurrent: family of q(z_where), by its name in airctl.model.posteriors")
     what: str = _plain("diagonal", help="family of q(z_what), by its name in airctl.model.posteriors")
     where_sd_max: float = _at_least(
         0.0, 0.0, help="upper bound of the standard deviations of q(z_where), x and y in half glimpses; 0: none"

@@ -2,6 +2,7 @@
 
 from airctl.evaluation.boxes import evaluate_boxes
 from airctl.evaluation.counts import evaluate_counts
+from airctl.evaluation.densities import evaluate_densities
 from airctl.evaluation.failures import RIGHT, outcomes, shares
 from airctl.results.outcomes import OUTCOMES
 
@@ -10,6 +11,7 @@ __all__ = [
     "RIGHT",
     "evaluate_boxes",
     "evaluate_counts",
+    "evaluate_densities",
     "outcomes",
     "shares",
 ]

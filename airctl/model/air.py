@@ -9,18 +9,21 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from airctl.config import Config, lookup
+from airctl.errors import ConfigError
 from airctl.model.count_priors import COUNT_PRIORS
 from airctl.model.decoders import DECODERS
 from airctl.model.embeddings import EMBEDDINGS
 from airctl.model.encoders import ENCODERS
+from airctl.model.flows import require_zuko
 from airctl.model.layers import Layers
-from airctl.model.likelihoods import LIKELIHOODS
+from airctl.model.likelihoods import LIKELIHOODS, Gaussian
 from airctl.model.objects import Noise, Objects
 from airctl.model.poses import InPixels, Poses, Relative
 from airctl.model.posteriors import PLAIN, POSTERIORS, Posterior, kl
 from airctl.model.priors import WhatPrior
 from airctl.model.proposals import SPREAD, TIGHT, Proposals
 from airctl.model.recurrent import ATTENTION_INPUTS, Recurrent
+from airctl.model.subsets import require_drawn
 
 NETWORKS: dict[str, Callable[[Config, Poses], Recurrent | Proposals]] = {
     "recurrent": Recurrent,
@@ -118,13 +121,25 @@ class AIR(nn.Module):
 
 
 def require_known(config: Config) -> None:
-    """Raise ``ConfigError``, with the nearest name there is, for a part of the model that no registry has."""
+    """Raise ``ConfigError``, with the nearest name there is, for a part of the model that no registry has.
+
+    And for parts that cannot be together, so that it is said before a training and not at its end.
+    """
     lookup(NETWORKS, "network.kind", config.network.kind)
     lookup(EMBEDDINGS, "network.embedding", config.network.embedding)
     lookup(ATTENTION_INPUTS, "network.attention_input", config.network.attention_input)
     lookup(COUNT_PRIORS, "count.kind", config.count.kind)
-    lookup(LIKELIHOODS, "likelihood.kind", config.likelihood.kind)
+    likelihood = lookup(LIKELIHOODS, "likelihood.kind", config.likelihood.kind)(config)
+    if config.network.kind == "proposals" and not isinstance(likelihood, Gaussian):
+        require_drawn(config.model.num_steps + config.network.dense)
     lookup(POSTERIORS, "posterior.where", config.posterior.where)
     lookup(POSTERIORS, "posterior.what", config.posterior.what)
+    if config.network.kind == "proposals" and config.posterior.where != "diagonal":
+        raise ConfigError(
+            f"posterior.where={config.posterior.where}: expected diagonal, as the poses of network.kind=proposals are; "
+            "posterior.what is free"
+        )
+    if {config.posterior.where, config.posterior.what} & {"maf", "nsf"}:
+        require_zuko()
     lookup(ENCODERS, "model.encoder", config.model.encoder)
     lookup(DECODERS, "model.decoder", config.model.decoder)

@@ -5,11 +5,19 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Normal, kl_divergence
+from torch.distributions import (
+    Distribution,
+    Independent,
+    MultivariateNormal,
+    Normal,
+    kl_divergence,
+    register_kl,
+)
 
 PLAIN = math.log(2)  # the sd that softplus makes of a raw 0: with this start ``positive`` is softplus itself
 
@@ -58,11 +66,60 @@ class Diagonal(Posterior):
         return normal(torch.stack(locs, 1), torch.stack(sds, 1))
 
 
+class Full(Posterior):
+    """Normal numbers that depend on each other; means and sds as ``Diagonal`` has them.
+
+    z = loc + sd * (C noise), with C the Cholesky factor of their correlations: a lower triangle whose rows have the
+    length 1. It starts near the identity, and the head has size (size - 1) / 2 more outputs.
+    """
+
+    def __init__(self, features: int, size: int, start: float, centre: Tensor | None = None, most: float = 0.0) -> None:
+        super().__init__()
+        self.diagonal = Diagonal(features, size, start, centre, most)
+        self.below = nn.Linear(features, max(1, size * (size - 1) // 2))
+        nn.init.zeros_(self.below.weight)
+        nn.init.zeros_(self.below.bias)
+        self.size = size
+
+    def forward(self, features: Tensor) -> MultivariateNormal:
+        loc, sd = loc_and_sd(self.diagonal(features))
+        below = self.below(features)
+        row, column = torch.tril_indices(self.size, self.size, -1, device=below.device)
+        whole = torch.eye(self.size, dtype=below.dtype, device=below.device).expand(*loc.shape, -1).clone()
+        whole[..., row, column] = below[..., : len(row)]
+        correlated = whole / torch.linalg.vector_norm(whole, dim=-1, keepdim=True)
+        return MultivariateNormal(loc, scale_tril=sd[..., None] * correlated, validate_args=False)
+
+    def sample(self, q: Distribution, noise: Tensor) -> Tensor:
+        assert isinstance(q, MultivariateNormal)
+        z: Tensor = q.loc + (q.scale_tril @ noise[..., None])[..., 0]
+        return z
+
+    def stack(self, each: Sequence[Distribution]) -> MultivariateNormal:
+        parts = [(q.loc, q.scale_tril) for q in each if isinstance(q, MultivariateNormal)]
+        loc, scale_tril = (torch.stack(values, 1) for values in zip(*parts, strict=True))
+        return MultivariateNormal(loc, scale_tril=scale_tril, validate_args=False)
+
+
+def _kl_of_full(q: MultivariateNormal, p: Independent[Normal]) -> Tensor:
+    """KL(q || p) to independent normal numbers: that of q without its correlations, and what the correlations tell."""
+    sd = torch.linalg.vector_norm(q.scale_tril, dim=-1)
+    told: Tensor = sd.log().sum(-1) - q.scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    alone: Tensor = kl_divergence(normal(q.loc, sd), p)
+    return alone + told
+
+
+register_kl(MultivariateNormal, Independent)(_kl_of_full)
+
+
 def loc_and_sd(q: Distribution) -> tuple[Tensor, Tensor]:
-    """The parameters of ``normal``; ``Independent.stddev`` is the root of the square of the latter, which rounds."""
-    assert isinstance(q, Independent)
-    assert isinstance(q.base_dist, Normal)
-    return q.base_dist.loc, q.base_dist.scale
+    """The centre, to which zero noise leads, and the standard deviations of each number by itself, [..., E] both.
+
+    Of ``normal`` the parameters, as ``Independent.stddev`` is the root of the square of the latter, which rounds.
+    """
+    if isinstance(q, Independent) and isinstance(q.base_dist, Normal):
+        return q.base_dist.loc, q.base_dist.scale
+    return q.mean, q.stddev
 
 
 def normal(loc: Tensor, sd: Tensor) -> Independent[Normal]:
@@ -85,4 +142,18 @@ def kl(q: Distribution, p: Distribution, z: Tensor) -> Tensor:
         return ratio
 
 
-POSTERIORS: dict[str, Callable[..., Posterior]] = {"diagonal": Diagonal}
+def _flow(kind: str) -> Callable[..., Posterior]:
+    def made(*arguments: Any, **named: Any) -> Posterior:
+        from airctl.model.flows import Flow  # only then is zuko needed
+
+        return Flow(kind, *arguments, **named)
+
+    return made
+
+
+POSTERIORS: dict[str, Callable[..., Posterior]] = {
+    "diagonal": Diagonal,
+    "full": Full,
+    "maf": _flow("maf"),
+    "nsf": _flow("nsf"),
+}

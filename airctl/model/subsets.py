@@ -96,14 +96,20 @@ class Subsets(Code):
         return squares
 
     def canvases(self, layers: Layers) -> Tensor:
-        if self.size > DRAWN:
-            raise ConfigError(
-                f"this likelihood needs a canvas for each of the {2**self.size} subsets of {self.size} proposals: "
-                f"expected at most {DRAWN} proposals, or the gaussian likelihood, whose subsets are one Gram matrix"
-            )
+        require_drawn(self.size)
         dense = layers.dense()
         canvases: Tensor = (self._table(dense) @ dense.flatten(2)).unflatten(2, dense.shape[2:])
         return canvases
+
+
+def require_drawn(size: int) -> None:
+    """Raise ``ConfigError`` if ``size`` proposals have too many subsets for a canvas each."""
+    if size > DRAWN:
+        raise ConfigError(
+            f"this likelihood needs a canvas for each of the {2**size} subsets of {size} proposals: expected at most "
+            f"{DRAWN} (model.num_steps and network.dense together), or a gaussian likelihood, whose subsets are one "
+            "Gram matrix"
+        )
 
 
 @lru_cache

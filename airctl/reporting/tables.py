@@ -37,7 +37,7 @@ def count_table(result: dict[str, Any]) -> str:
         f"(one posterior sample {result['count_accuracy_sampled']:.2%}), "
         f"objective {result['elbo']:.1f} nats per scene;\n"
         f"boxes: mean IoU {_iou(result)}, average precision at IoU 0.5 {result['average_precision']:.3f} "
-        f"({result['objects']} objects)\n\n"
+        f"({result['objects']} objects){_densities(result)}\n\n"
         f"{outcome_table(result)}"
     )
 
@@ -47,6 +47,18 @@ def _without_empty_columns(confusion: list[list[int]]) -> list[list[int]]:
     most = max((n for row in confusion for n, scenes in enumerate(row) if scenes), default=0)
     most = max(most, *(n for n, row in enumerate(confusion) if sum(row)), 0)
     return [row[: most + 1] for row in confusion]
+
+
+def _densities(result: dict[str, Any]) -> str:
+    """What is known of them; older results have none."""
+    told = ""
+    if (bits := result.get("bits_per_dimension")) is not None:
+        told += f";\nat most {bits:.3f} bits per dimension"
+    if (nats := result.get("log_likelihood")) is not None:
+        error = result["log_likelihood_error"]
+        scatter = "" if error is None else f" ± {error:.1f}"
+        told += f", log p(x) {nats:.1f}{scatter} nats per scene ({result['log_likelihood_samples']} samples each)"
+    return told
 
 
 def _iou(result: dict[str, Any]) -> str:

@@ -47,7 +47,29 @@ class DetectionReport:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation(DetectionReport, CountReport):
+class DensityReport:
+    """How probable the model finds S scenes."""
+
+    bits_per_dimension: Annotated[
+        float | None,
+        Is(
+            "upper bound of -log2 P(x) per pixel, P that of the scene's 256 levels, comparable across likelihoods; "
+            "null in older results",
+            "bits",
+        ),
+    ] = None
+    log_likelihood: Annotated[
+        float | None,
+        Is("mean estimate of log p(x) by importance sampling; null if it was not asked for", "nats per scene"),
+    ] = None
+    log_likelihood_error: Annotated[
+        float | None, Is("its standard error, from the scatter of the scenes; null as above", "nats per scene")
+    ] = None
+    log_likelihood_samples: Annotated[int | None, Is("samples of each scene behind it; null as above")] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(DensityReport, DetectionReport, CountReport):
     """The scenes of one split, as one checkpoint counts them."""
 
     run: Annotated[str, Is("the run folder or exported model")]
@@ -94,6 +116,7 @@ def name(result: Evaluation, own_data: bool, num_steps: int) -> str:
     usual = usual_name(result.split)
     parts = [usual if own_data else name_of_data(result.split, result.data, result.data_sha256 or "")]
     parts += [f"steps={result.num_steps}"] * (result.num_steps != num_steps)
+    parts += [f"log-likelihood={result.log_likelihood_samples}"] * (result.log_likelihood_samples is not None)
     parts += [f"checkpoint={result.checkpoint}"] * (result.checkpoint != "last")
     return "-".join([*parts, *[f"seed={result.seed}"] * (result.seed != 0)])
 
