@@ -66,7 +66,7 @@ $(VENV)/.bench: $(VENV)/.done
 $(DATA): | $(VENV)/.done
 	$(BIN)/airctl generate-data $(DATA)
 
-models: setup  ## the models that come with airctl, airctl/models, from nothing (half an hour)
+models: setup  ## the models that come with airctl, airctl/weights, from nothing (half an hour)
 	$(BIN)/python -m benchmarks.models
 
 reproduce: setup $(DATA)  ## the figures of docs/results.md that docs/results.json has not (hours; piecewise: --only)

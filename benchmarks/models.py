@@ -18,7 +18,7 @@ from pathlib import Path
 
 from airctl.files import sha256_of, write_text
 
-MODELS = Path("airctl/models")
+MODELS = Path("airctl/weights")
 NOISES = (0.02, 0.04, 0.06, 0.08, 0.1, 0.05)  # of the pictures of cells, eight of each
 
 

@@ -24,8 +24,8 @@ from airctl.training import Learner, RunFolder, exported, pick_device
 from airctl.training import checkpoint as checkpoints
 from airctl.training.memory import room_of
 
-SHIPPED = ("blobs", "digits")  # models that come with airctl; airctl/models has a card of each
-_MODELS = Path(__file__).parent.parent / "models"
+SHIPPED = ("blobs", "digits")  # models that come with airctl; airctl/weights has a card of each
+_WEIGHTS = Path(__file__).parent.parent / "weights"
 
 Warn = Callable[[str], None]
 _TRIES = 10  # checkpoints that a training may delete, as it does with old ones, before they are read
@@ -98,7 +98,7 @@ def load(run: Path | str, checkpoint: str = "last", device: str = "auto") -> Loa
     """
     path = Path(run)
     if str(run) in SHIPPED and not path.exists():
-        path = _MODELS / f"{run}.airctl"
+        path = _WEIGHTS / f"{run}.airctl"
     return _exported(path, pick_device(device)) if is_regular(path) else _checkpoint(path, checkpoint, device)
 
 
