@@ -132,8 +132,14 @@ def _child(job: Job, answers: Connection) -> None:
     threading.Thread(target=_watch_parent, daemon=True).start()
     try:
         answers.send(_trained(job))
-    except (ConfigError, NotFiniteError) as error:  # the recipe's own fault
-        answers.send(job.ended("failed", reason=str(error), accuracy=0.0))
+    except (ConfigError, NotFiniteError) as error:
+        # What a recipe cannot do is told before its run begins; later it is the folder's fault, as of another config's.
+        begun = isinstance(error, ConfigError) and (job.run / "config.toml").exists()
+        answers.send(
+            job.ended("unfinished", reason=str(error))
+            if begun
+            else job.ended("failed", reason=str(error), accuracy=0.0)
+        )
     except AirctlError as error:
         answers.send(job.ended("unfinished", reason=str(error)))
     except KeyboardInterrupt:

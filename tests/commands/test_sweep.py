@@ -68,6 +68,15 @@ def test_a_locked_run_is_unfinished_and_stops_the_mean(airctl, data: Path, tmp_p
     assert read(SweepResult, tmp_path / "sweep.json", "").mean is not None
 
 
+def test_a_run_of_another_config_is_not_accuracy_0(data: Path, tmp_path: Path) -> None:
+    """Its folder holds something else: that is no failure of this recipe, so it is named and there is no mean."""
+    sweep(data, tmp_path, tiny(), [0], jobs=1)
+    result = sweep(data, tmp_path, tiny("optimiser.lr=1e-4"), [0, 1], jobs=1)
+    assert [row.status for row in result.runs] == ["unfinished", "finished"]
+    assert "was started with another config" in str(result.runs[0].reason)
+    assert (result.unfinished, result.mean) == (["seed=0"], None)
+
+
 def test_a_sweep_in_which_all_fails_is_an_error(data: Path, tmp_path: Path) -> None:
     """With nothing to tabulate the reason is told, and a key that does not exist before anything is made."""
     with pytest.raises(AirctlError, match=r"every run of the sweep failed.*do not fill one batch"):

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,6 @@ from safetensors.torch import load_file, save_file
 from small import tiny
 
 import airctl
-from airctl import config as configs
 from airctl.commands.train import fit_to_data, train
 from airctl.errors import ConfigError, InputFileError, NotFiniteError, RunInUseError
 from airctl.files import sha256_of
@@ -201,27 +199,6 @@ def test_an_exported_model_of_such_weights_is_refused(data: Path, finished: Path
     exported.write(path, "a", 12, loaded.config, loaded.data, loaded.weights_sha256, loaded.model)
     with pytest.raises(InputFileError, match="is not finite"):
         airctl.load(path, device="cpu")
-
-
-def test_a_config_that_asks_for_terabytes_is_refused_before_anything_is_built(
-    data: Path, finished: Path, tmp_path
-) -> None:
-    """Of a training, of a checkpoint and of an exported model: one sentence, and no memory spent."""
-    huge = ("network.embedding=raw", "network.hidden=8192", "model.canvas=4096")
-    with pytest.raises(ConfigError, match="more than this machine's memory") as refused:
-        Learner.build(tiny(*huge), torch.device("cpu"))
-    assert "\n" not in str(refused.value)
-    run = Path(shutil.copytree(finished, tmp_path / "run"))
-    airctl.export(finished, tmp_path / "a.airctl")
-    loaded = airctl.load(finished, device="cpu")
-    (run / "config.toml").write_text(configs.dumps(tiny(*huge)))
-    with pytest.raises(InputFileError, match="asks for more weights than a file of"):
-        airctl.load(run, device="cpu")
-    large = replace(loaded.config, network=tiny(*huge).network, model=tiny(*huge).model)
-    exported.write(tmp_path / "b.airctl", "b", 12, large, loaded.data, loaded.weights_sha256, loaded.model)
-    with pytest.raises(InputFileError, match="asks for more weights than a file of"):
-        airctl.load(tmp_path / "b.airctl", device="cpu")
-    assert airctl.load(tmp_path / "a.airctl", device="cpu").step == 12  # the control
 
 
 def test_a_checkpoint_deleted_while_it_is_read_is_not_called_damaged(
