@@ -146,7 +146,7 @@ def test_what_is_no_picture_is_told_in_one_sentence(quick: None, photos: Path, t
     words = ["-o", tmp_path / "b", "--steps", 2, "--threads", 1, "--json"]
     code, out, err = airctl("count", photos, tmp_path / "bad.png", *words)
     assert (code, len(out.splitlines())) == (3, 3), err
-    assert "bad.png: cannot be read as a picture" in err
+    assert err.count("bad.png: cannot be read as a picture") == 1
 
 
 def test_the_recipe_is_preset_fast_with_what_was_asked_for() -> None:

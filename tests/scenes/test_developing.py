@@ -137,6 +137,15 @@ def test_sizes_that_cannot_be_meant_are_refused_in_one_sentence() -> None:
         develop(one, PictureConfig(object_size=0.01))
 
 
+def test_a_contrast_that_cannot_be_meant_divides_by_nothing() -> None:
+    """A config may say that black is white or brighter: what is above black is white then, without a warning."""
+    one = picture(spots())
+    for black, white in ((0.2, 0.2), (0.3, 0.1)):
+        canvas = develop(one, PictureConfig(object_size=16, background="none", black=black, white=white)).canvas
+        assert set(np.unique(canvas)) >= {0, 255}
+        assert 0 < canvas.mean() < 128
+
+
 def test_what_was_said_is_not_found_out() -> None:
     """Size, channel and polarity as they were wished, on any picture."""
     how = choose([picture(spots())], 30.0, "green", "yes", "none")
