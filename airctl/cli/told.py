@@ -20,14 +20,16 @@ MOST = 1000  # pictures in a table; of more only the numbers are told
 
 
 class Refused:
-    """Files that could not be read are named on stderr, and make the exit code 3 once all others are done."""
+    """Files that could not be read are named on stderr, each once, and make the exit code 3 after all others."""
 
     def __init__(self) -> None:
         self.errors: list[errors.InputFileError] = []
 
     def __call__(self, error: errors.InputFileError) -> None:
+        told = [str(before) for before in self.errors]
         self.errors.append(error)
-        warn(in_options(error))
+        if str(error) not in told:
+            warn(in_options(error))
 
     def __enter__(self) -> Refused:
         return self

@@ -28,6 +28,7 @@ WIDEST = 2.0  # object diameters: what is wider belongs to the background
 NOISE = 2.0  # sds of the background's noise that are taken for black
 BRIGHT = 90.0  # percentile of the brightness of objects that becomes white
 MOST = 2**27  # pixels of a developed picture
+LEAST = 1e-3  # contrast that is stretched
 LOOKED_AT = 16  # pictures, at most, from which choices are made
 CHANNELS = ("red", "green", "blue")
 
@@ -35,7 +36,7 @@ CHANNELS = ("red", "green", "blue")
 def develop(picture: Picture, how: PictureConfig, working_size: float = WORKING_SIZE) -> Fitted:
     """``picture`` as a model reads it whose objects have ``working_size`` pixels, and the way back to the picture."""
     flat = _flat(_brightness(picture, how.channel), how, working_size / ROOM)
-    canvas = ((flat - how.black) / (how.white - how.black)).clip(0, 1)
+    canvas = ((flat - how.black) / max(how.white - how.black, LEAST)).clip(0, 1)
     size, (height, width) = picture.size, flat.shape
     ratio = (width / size[0], height / size[1])
     return Fitted((canvas * 255).round().astype(np.uint8), ratio, (0, 0), size)
@@ -161,4 +162,4 @@ def _contrast(flats: Sequence[np.ndarray]) -> tuple[float, float]:
     middle = float(np.median(dark))
     noise = 1.4826 * float(np.median(np.abs(dark - middle)))
     black = min(middle + NOISE * noise, threshold)
-    return round(black, 5), round(max(float(np.percentile(bright, BRIGHT)), black + 1e-3), 5)
+    return round(black, 5), round(max(float(np.percentile(bright, BRIGHT)), black + LEAST), 5)

@@ -121,11 +121,12 @@ def test_ctrl_c_is_exit_130_and_says_how_to_go_on(
         shown(bar, progress)
 
     monkeypatch.setattr(TrainingBar, "__call__", stop)
-    code, out, err = airctl("count", photos, "-o", tmp_path / "a", "--threads", 1)
+    code, out, err = airctl("count", photos, "-o", tmp_path / "a", "--steps", 4, "--threads", 1)
     assert (code, out) == (130, "")
     assert f"airctl train --run {tmp_path / 'a/run'} --resume goes on" in err
     monkeypatch.setattr(TrainingBar, "__call__", shown)
-    assert airctl("train", "--run", tmp_path / "a/run", "--resume", "--steps", 3, "--threads", 1)[0] == 0
+    code, _, err = airctl("train", "--run", tmp_path / "a/run", "--resume", "--threads", 1)
+    assert code == 0, err
     assert airctl("count", photos, "-o", tmp_path / "b", "--run", tmp_path / "a/run")[0] == 0
 
 
@@ -145,7 +146,7 @@ def test_what_is_no_picture_is_told_in_one_sentence(quick: None, photos: Path, t
     words = ["-o", tmp_path / "b", "--steps", 2, "--threads", 1, "--json"]
     code, out, err = airctl("count", photos, tmp_path / "bad.png", *words)
     assert (code, len(out.splitlines())) == (3, 3), err
-    assert "bad.png: cannot be read as a picture" in err
+    assert err.count("bad.png: cannot be read as a picture") == 1
 
 
 def test_the_recipe_is_preset_fast_with_what_was_asked_for() -> None:

@@ -17,6 +17,7 @@ from airctl.commands.loaded import load
 from airctl.errors import ConfigError, InputFileError
 from airctl.formats.csv_tables import CsvTables
 from airctl.formats.rows import row
+from airctl.inference import pictures
 from airctl.results.found import FoundObject, FoundPicture
 from airctl.scenes import read_scenes
 
@@ -166,7 +167,7 @@ def test_shards_are_a_partition(learnt: Path, folder: Path, tmp_path: Path, airc
     model = load(learnt)
     names = [one.name for one in read_scenes(sources)]
     parts = [[one.image for one in infer(model, sources, shard=(i, 3))] for i in (1, 2, 3)]
-    assert sorted(image for part in parts for image in part) == sorted(names)
+    assert sorted(name for part in parts for name in part) == sorted(names)
     assert all(parts)
     assert [one.image for one in infer(model, sources, shard=(2, 3))] == parts[1]
     for wrong in ("0/3", "4/3", "1", "a/b", "1/0"):
@@ -204,21 +205,22 @@ def test_a_folder_that_is_not_empty_is_refused(learnt: Path, folder: Path, tmp_p
 
 
 def test_a_count_that_cannot_be_trusted_is_exit_8_if_asked_for(
-    learnt: Path, folder: Path, tmp_path: Path, airctl
+    learnt: Path, folder: Path, tmp_path: Path, airctl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is named on stderr in any case, and counted in any case; a bad file does not hide it."""
-    noise = tmp_path / "noise.png"
-    random = np.random.RandomState(0)
-    Image.fromarray(random.randint(0, 256, (120, 150)).astype(np.uint8)).save(noise)
-    code, out, err = airctl("infer", learnt, noise, "--json")
+    seen = folder / "00.png"
+    fine = airctl("infer", learnt, seen, "--strict", "--json")
+    assert (fine[0], json.loads(fine[1])["verdict"]) in ((0, "fine"), (8, "at_limit"))
+    monkeypatch.setattr(pictures, "verdict", lambda *arguments: "unlike")
+    code, out, err = airctl("infer", learnt, seen, "--json")
     assert code == 0
     assert json.loads(out)["verdict"] == "unlike"
-    assert "noise.png: counted" in err
+    assert "00.png: counted" in err
     (tmp_path / "bad.png").write_bytes(b"no picture")
-    code, out, err = airctl("infer", learnt, noise, tmp_path / "bad.png", "--json", "--strict")
+    code, out, err = airctl("infer", learnt, seen, tmp_path / "bad.png", "--json", "--strict")
     assert (code, len(out.splitlines())) == (8, 1)
     assert "1 of 1 counts cannot be trusted" in err
-    assert airctl("infer", learnt, noise, tmp_path / "bad.png")[0] == 3
+    assert airctl("infer", learnt, seen, tmp_path / "bad.png")[0] == 3
 
 
 def test_an_unknown_format_is_refused_before_anything_is_written(tmp_path: Path) -> None:

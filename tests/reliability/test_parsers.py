@@ -146,7 +146,10 @@ class GzippedIdx(Idx):
         return packed if draw.random() < 0.2 else mutate(packed, draw)  # its checksum refuses nearly all of the latter
 
 
-ATTRIBUTES = ("schema", "generator", "preset", "seed", "train", "test", "max_digits", "canvas", "scale_mean", "digits")
+ATTRIBUTES = (
+    "schema", "generator", "preset", "seed", "train", "test", "max_digits", "canvas", "scale_mean", "digits",
+    "picture_object_size", "picture_channel",
+)  # fmt: skip
 DATASETS = tuple(field.name for field in dataclasses.fields(scenes.SceneSplit))
 PLAIN = st.one_of(
     st.integers(-(2**63), 2**63 - 1), SIZES, st.floats(), st.text(max_size=8), st.binary(max_size=8),
@@ -420,6 +423,9 @@ class Pictures(Parser):
             stream = io.BytesIO()
             picture.save(stream, format=name)
             self.valid.append((f".{name.lower()}", stream.getvalue()))
+        pages = io.BytesIO()
+        picture.save(pages, format="TIFF", save_all=True, append_images=[picture.convert("L"), picture.convert("I;16")])
+        self.valid.append((".tif", pages.getvalue()))
         stack, packed = io.BytesIO(), io.BytesIO()
         np.save(stack, np.zeros((2, 5, 5), np.uint8))
         np.savez_compressed(packed, images=np.zeros((2, 5, 5), np.uint8))

@@ -12,7 +12,7 @@ from airctl.config import PictureConfig
 from airctl.errors import ConfigError
 from airctl.scenes import Picture, choose, develop
 from airctl.scenes.cells import cells
-from airctl.scenes.developing import MOST, WORKING_SIZE
+from airctl.scenes.developing import ROOM, MOST, WORKING_SIZE
 
 
 def spots(height: int = 200, width: int = 260, size: float = 16, number: int = 40, seed: int = 0) -> np.ndarray:
@@ -102,7 +102,7 @@ def test_boxes_find_the_way_back(size: float) -> None:
     one = picture(values)
     fitted = develop(one, PictureConfig(object_size=size))
     scale = fitted.canvas.shape[1] / 410
-    assert scale == pytest.approx(WORKING_SIZE / 1.35 / size, rel=0.02)
+    assert scale == pytest.approx(WORKING_SIZE / ROOM / size, rel=0.02)
     height, width = fitted.canvas.shape
     assert np.allclose(fitted.to_picture(np.array([[0, 0, width, height]])), [[0, 0, 410, 300]])
     y, x = np.unravel_index(fitted.canvas.argmax(), fitted.canvas.shape)
@@ -135,6 +135,15 @@ def test_sizes_that_cannot_be_meant_are_refused_in_one_sentence() -> None:
     choose([one], 200.0)
     with pytest.raises(ConfigError, match=f"expected at most {MOST} in all"):
         develop(one, PictureConfig(object_size=0.01))
+
+
+def test_a_contrast_that_cannot_be_meant_divides_by_nothing() -> None:
+    """A config may say that black is white or brighter: what is above black is white then, without a warning."""
+    one = picture(spots())
+    for black, white in ((0.2, 0.2), (0.3, 0.1)):
+        canvas = develop(one, PictureConfig(object_size=16, background="none", black=black, white=white)).canvas
+        assert set(np.unique(canvas)) >= {0, 255}
+        assert 0 < canvas.mean() < 128
 
 
 def test_what_was_said_is_not_found_out() -> None:
