@@ -130,7 +130,7 @@ def reading(model: AIR) -> dict[str, float | list[float]]:
         "maxima": network.number,
         "dense": network.dense,
         "radius": network.radius,
-        "likelihood_sd": model.config.likelihood.sd,
+        "likelihood_sd": float(model.likelihood.sd),
         "reading_temperature": network.temperature,
         "log_count_prior": model.count(network.reading_size).tolist(),
     }

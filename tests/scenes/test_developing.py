@@ -12,7 +12,7 @@ from airctl.config import PictureConfig
 from airctl.errors import ConfigError
 from airctl.scenes import Picture, choose, develop
 from airctl.scenes.cells import cells
-from airctl.scenes.developing import ROOM, MOST, WORKING_SIZE
+from airctl.scenes.developing import MOST, ROOM, WORKING_SIZE
 
 
 def spots(height: int = 200, width: int = 260, size: float = 16, number: int = 40, seed: int = 0) -> np.ndarray:
