@@ -10,6 +10,7 @@ from airctl.objectives.baselines import Baseline, MovingAverage, NeuralBaseline,
 from airctl.objectives.concrete import Concrete, Temperature
 from airctl.objectives.cut_and_paste import CutAndPaste
 from airctl.objectives.defensive import Defensive, Share
+from airctl.objectives.disarm import DisARM
 from airctl.objectives.exact import Exact
 from airctl.objectives.likelihood_reward import likelihood_signal
 from airctl.objectives.marginal import Marginal
@@ -54,6 +55,8 @@ ESTIMATORS: Mapping[str, Callable[[Config], Estimator]] = {
     "nvil": lambda config: NVIL(_neural(config, "previous")),
     "rloo": lambda config: RLOO(config.objective.samples),
     "measure-valued": lambda config: MeasureValued(),
+    "arm": lambda config: DisARM(plain=True),
+    "disarm": lambda config: DisARM(),
     "vimco": lambda config: VIMCO(config.objective.samples),
     "concrete": lambda config: Concrete(_temperature(config)),
     "rebar": lambda config: Rebar(config.objective.temperature),
@@ -81,6 +84,7 @@ __all__ = [
     "Concrete",
     "CutAndPaste",
     "Defensive",
+    "DisARM",
     "Estimator",
     "Exact",
     "Marginal",
