@@ -15,11 +15,13 @@ from airctl.objectives.exact import Exact
 from airctl.objectives.likelihood_reward import likelihood_signal
 from airctl.objectives.marginal import Marginal
 from airctl.objectives.measure_valued import MeasureValued
+from airctl.objectives.muprop import MuProp
 from airctl.objectives.nvil import NVIL
 from airctl.objectives.rebar import Rebar
 from airctl.objectives.reweighted_wake_sleep import ReweightedWakeSleep
 from airctl.objectives.rloo import RLOO
 from airctl.objectives.score_function import ScoreFunction, Signal, no_signal, per_step_signal, whole_signal
+from airctl.objectives.straight_through import StraightThrough
 from airctl.objectives.terms import Estimator, Surrogate, Terms, observe, terms_of
 from airctl.objectives.vimco import VIMCO
 
@@ -59,6 +61,8 @@ ESTIMATORS: Mapping[str, Callable[[Config], Estimator]] = {
     "disarm": lambda config: DisARM(),
     "vimco": lambda config: VIMCO(config.objective.samples),
     "concrete": lambda config: Concrete(_temperature(config)),
+    "straight-through": lambda config: StraightThrough(_temperature(config)),
+    "muprop": lambda config: MuProp(),
     "rebar": lambda config: Rebar(config.objective.temperature),
     "reweighted-wake-sleep": lambda config: ReweightedWakeSleep(config.objective.samples),
     "report-2019": lambda config: ScoreFunction(_reward(config), _neural(config, "current")),
@@ -90,12 +94,14 @@ __all__ = [
     "Marginal",
     "MeasureValued",
     "MovingAverage",
+    "MuProp",
     "NeuralBaseline",
     "NoBaseline",
     "Rebar",
     "ReweightedWakeSleep",
     "ScoreFunction",
     "Share",
+    "StraightThrough",
     "Surrogate",
     "Temperature",
     "Terms",
