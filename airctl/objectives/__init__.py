@@ -18,6 +18,7 @@ from airctl.objectives.measure_valued import MeasureValued
 from airctl.objectives.muprop import MuProp
 from airctl.objectives.nvil import NVIL
 from airctl.objectives.rebar import Rebar
+from airctl.objectives.relax import Relax
 from airctl.objectives.reweighted_wake_sleep import ReweightedWakeSleep
 from airctl.objectives.rloo import RLOO
 from airctl.objectives.score_function import ScoreFunction, Signal, no_signal, per_step_signal, whole_signal
@@ -64,6 +65,7 @@ ESTIMATORS: Mapping[str, Callable[[Config], Estimator]] = {
     "straight-through": lambda config: StraightThrough(_temperature(config)),
     "muprop": lambda config: MuProp(),
     "rebar": lambda config: Rebar(config.objective.temperature),
+    "relax": lambda config: Relax(config.objective.temperature, config.model.num_steps),
     "reweighted-wake-sleep": lambda config: ReweightedWakeSleep(config.objective.samples),
     "report-2019": lambda config: ScoreFunction(_reward(config), _neural(config, "current")),
 }
@@ -98,6 +100,7 @@ __all__ = [
     "NeuralBaseline",
     "NoBaseline",
     "Rebar",
+    "Relax",
     "ReweightedWakeSleep",
     "ScoreFunction",
     "Share",
