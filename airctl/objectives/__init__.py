@@ -10,15 +10,19 @@ from airctl.objectives.baselines import Baseline, MovingAverage, NeuralBaseline,
 from airctl.objectives.concrete import Concrete, Temperature
 from airctl.objectives.cut_and_paste import CutAndPaste
 from airctl.objectives.defensive import Defensive, Share
+from airctl.objectives.disarm import DisARM
 from airctl.objectives.exact import Exact
 from airctl.objectives.likelihood_reward import likelihood_signal
 from airctl.objectives.marginal import Marginal
 from airctl.objectives.measure_valued import MeasureValued
+from airctl.objectives.muprop import MuProp
 from airctl.objectives.nvil import NVIL
 from airctl.objectives.rebar import Rebar
+from airctl.objectives.relax import Relax
 from airctl.objectives.reweighted_wake_sleep import ReweightedWakeSleep
 from airctl.objectives.rloo import RLOO
 from airctl.objectives.score_function import ScoreFunction, Signal, no_signal, per_step_signal, whole_signal
+from airctl.objectives.straight_through import StraightThrough
 from airctl.objectives.terms import Estimator, Surrogate, Terms, observe, terms_of
 from airctl.objectives.vimco import VIMCO
 
@@ -54,9 +58,14 @@ ESTIMATORS: Mapping[str, Callable[[Config], Estimator]] = {
     "nvil": lambda config: NVIL(_neural(config, "previous")),
     "rloo": lambda config: RLOO(config.objective.samples),
     "measure-valued": lambda config: MeasureValued(),
+    "arm": lambda config: DisARM(plain=True),
+    "disarm": lambda config: DisARM(),
     "vimco": lambda config: VIMCO(config.objective.samples),
     "concrete": lambda config: Concrete(_temperature(config)),
+    "straight-through": lambda config: StraightThrough(_temperature(config)),
+    "muprop": lambda config: MuProp(),
     "rebar": lambda config: Rebar(config.objective.temperature),
+    "relax": lambda config: Relax(config.objective.temperature, config.model.num_steps),
     "reweighted-wake-sleep": lambda config: ReweightedWakeSleep(config.objective.samples),
     "report-2019": lambda config: ScoreFunction(_reward(config), _neural(config, "current")),
 }
@@ -81,17 +90,21 @@ __all__ = [
     "Concrete",
     "CutAndPaste",
     "Defensive",
+    "DisARM",
     "Estimator",
     "Exact",
     "Marginal",
     "MeasureValued",
     "MovingAverage",
+    "MuProp",
     "NeuralBaseline",
     "NoBaseline",
     "Rebar",
+    "Relax",
     "ReweightedWakeSleep",
     "ScoreFunction",
     "Share",
+    "StraightThrough",
     "Surrogate",
     "Temperature",
     "Terms",

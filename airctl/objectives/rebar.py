@@ -9,7 +9,8 @@ by descending the square of that gradient, the only part of its variance that th
 gradient through them to N numbers. Tucker et al. 2017; for the conditional noise their appendix C.
 
 The gradient of the logits is found on a copy of them, and handed to the model as a fixed number: c teaches the model
-nothing else, as its gradient in the objects has mean zero and would only add variance.
+nothing else, as its gradient in the objects has mean zero and would only add variance. For the unary code a decision
+that was not reached has a slope of mean zero, given those before it: it is left out, which is ours.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Rebar(Estimator):
     def given(self, objects: Objects, terms: Terms, noise: Tensor, other: Tensor) -> Surrogate:
         """The surrogate for logistic ``noise`` of the decisions and ``other`` of their conditional copies, [B, N]."""
         codewords = terms.code.weights((objects.logits + noise > 0).to(noise)).argmax(1)
-        slope = self.slope(objects, terms, noise, other)
+        slope = terms.code.decisions(codewords)[0] * self.slope(objects, terms, noise, other)
         path = at(terms.log_likelihood - terms.kl, codewords)
         loss = -(path + (slope.detach() * objects.logits).sum(1)).mean()
         return Surrogate(loss, slope.square().sum(1).mean(), terms.elbo.detach())

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from airctl import _version
 from airctl.errors import AirctlError, ConfigError
 from airctl.files import write_together
-from airctl.model import AIR
+from airctl.model import AIR, Gaussian
 from airctl.model.poses import InPixels
 from airctl.model.posteriors import loc_and_sd
 from airctl.model.proposals import Proposals
@@ -89,6 +89,12 @@ def require(out: Path, model: AIR | None = None) -> None:
         raise ConfigError(
             f"out={out}: a model with network.kind={kind} cannot be written as ONNX, expected one with "
             "network.kind=proposals, such as preset fast trains",
+            "out",
+        )
+    if model is not None and not (isinstance(model.likelihood, Gaussian) and model.config.posterior.what == "diagonal"):
+        raise ConfigError(
+            f"out={out}: only a model with a gaussian likelihood and posterior.what=diagonal can be written as ONNX: "
+            "others cannot be counted with from three graphs",
             "out",
         )
 
