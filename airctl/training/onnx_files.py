@@ -124,6 +124,7 @@ def reading(model: AIR) -> dict[str, float | list[float]]:
     sizes, network, poses = model.config.model, model.network, model.poses
     assert isinstance(network, Proposals)
     assert isinstance(poses, InPixels)
+    assert isinstance(model.likelihood, Gaussian)
     return {
         "canvas": sizes.canvas,
         "object_size": network.object_size,
