@@ -71,7 +71,7 @@ def test_the_example_of_the_readme_runs(
     accuracy, variance, *found = capfd.readouterr().out.splitlines()
     assert 0 <= float(accuracy) <= 1
     assert float(variance) > 0
-    assert [re.fullmatch(r"photos/([abc])\.png [0-3] \(.*\)", line)[1] for line in found] == ["a", "b", "c"]  # type: ignore[index]
+    assert [re.fullmatch(r"photos/([abc])\.png [0-3] \(.*\) \w+", line)[1] for line in found] == ["a", "b", "c"]  # type: ignore[index]
 
 
 def test_everything_public_has_a_docstring_and_types() -> None:
