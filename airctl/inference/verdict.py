@@ -1,9 +1,9 @@
 """Whether an answer can be trusted: is the picture like those that the model has learnt from, was there a limit?
 
 A model draws what it has learnt to draw, whatever it is shown. How much of the picture around an object it leaves
-unexplained tells whether that was the right thing to draw: of scenes that were held out in training it is known how
-much is usual. A picture is unlike them if too many of its objects are worse explained than nine in ten of those were,
-or if more of it is left over than of nearly all of those scenes.
+unexplained, in squared brightness and as a share of what is there, tells whether that was the right thing to draw: of
+scenes that were held out in training it is known how much is usual. A picture is unlike them if too many of its objects
+are worse explained than nine in ten of those were, or if more of it is left over than of nearly all of those scenes.
 """
 
 from __future__ import annotations
@@ -21,33 +21,46 @@ from airctl.results.found import AT_LIMIT, FINE, UNLIKE
 
 WORSE, WORST = 0.9, 0.99  # quantiles of what is left around one object
 LEFT_OVER = 0.999  # quantile of what is left of a scene
-SHARE = 0.3  # of the objects of a picture that may be worse explained than WORSE says
+SHARE = 0.45  # of the objects of a picture that may be worse explained than WORSE says
+DARK = 1e-3  # squared brightness of a window that is as good as black
 CHANCE = 0.005  # with which a picture like those of the training has so many of them
 
 
 def left_over(objects: Objects, answer: Answer) -> tuple[Tensor, Tensor]:
-    """What ``answer`` leaves unexplained, in squared brightness: around each object and of all, per pixel.
+    """What ``answer`` leaves unexplained: around each object, and of all, squared brightness per pixel.
 
-    Of the objects in the answer's order [B, M], and [B]; NaN around objects that have no windows.
+    [B, M, 2], squared brightness and its share of what is there, in the answer's order; and [B]. NaN around objects
+    that have no windows, and around those that the border may cut off: of a part less is left over than of the whole.
     """
     left = objects.canvas - answer.drawn
     per_pixel = left.square().mean((1, 2))
     if not isinstance(objects.layers, WindowLayers):
-        return torch.full_like(answer.each, torch.nan), per_pixel
-    around = objects.layers.windows.patches(left).square().sum((2, 3))
-    return around.gather(1, answer.order), per_pixel
+        return answer.each.new_full((*answer.each.shape, 2), torch.nan), per_pixel
+    windows = objects.layers.windows
+    squares, bright = (windows.patches(x).square().sum((2, 3)) for x in (left, objects.canvas))
+    around = torch.stack([squares, squares / bright.clamp_min(DARK)], -1)
+    height, width = left.shape[1:]
+    around = around.masked_fill(~inside(objects.boxes, height, width)[..., None], torch.nan)
+    return around.gather(1, answer.order[..., None].expand(-1, -1, 2)), per_pixel
+
+
+def inside(boxes: Tensor, height: int, width: int) -> Tensor:
+    """Which of ``boxes`` (x0, y0, x1, y1) [..., 4] lie within a canvas of that size, bool [...]."""
+    return (boxes[..., :2] >= 0).all(-1) & (boxes[..., 2] <= width) & (boxes[..., 3] <= height)
 
 
 def usual(around: Tensor, per_pixel: Tensor, counts: Tensor) -> Tensor:
-    """What is usual in scenes held out: two quantiles around an object and one per pixel, [3]; NaN if nothing is known.
+    """What is usual in scenes held out, [5]; NaN if nothing is known.
 
-    ``around`` [S, M] and ``per_pixel`` [S] are ``left_over`` of them, ``counts`` [S] how many objects were found.
+    WORSE and then WORST of both numbers around an object, and LEFT_OVER of those per pixel. ``around`` [S, M, 2] and
+    ``per_pixel`` [S] are ``left_over`` of them, ``counts`` [S] how many objects were found.
     """
     found = around[torch.arange(around.shape[1], device=counts.device) < counts[:, None]].double()
+    found = found[found.isfinite().all(1)]
     if not len(found) or not len(per_pixel):
-        return torch.full((3,), torch.nan)
-    levels = torch.quantile(found, found.new_tensor([WORSE, WORST]))
-    return torch.cat([levels, torch.quantile(per_pixel.double(), LEFT_OVER)[None]]).float().cpu()
+        return torch.full((5,), torch.nan)
+    levels = torch.quantile(found, found.new_tensor([WORSE, WORST]), dim=0)
+    return torch.cat([levels.flatten(), torch.quantile(per_pixel.double(), LEFT_OVER)[None]]).float().cpu()
 
 
 @torch.no_grad()
@@ -61,19 +74,21 @@ def usual_of(model: AIR, images: Tensor, log_p: Tensor) -> Tensor:
 
 
 def verdict(model: AIR, around: np.ndarray, per_pixel: float, at_limit: bool) -> str:
-    """``UNLIKE``, ``AT_LIMIT`` or ``FINE`` for a picture with what is left ``around`` its n objects [n]."""
+    """``UNLIKE``, ``AT_LIMIT`` or ``FINE`` for a picture with what is left ``around`` its n objects [n, 2]."""
     if isinstance(model.network, Proposals) and _unlike(model.network.usual.tolist(), around, per_pixel):
         return UNLIKE
     return AT_LIMIT if at_limit else FINE
 
 
 def _unlike(usual: list[float], around: np.ndarray, per_pixel: float) -> bool:
-    worse, worst, left = usual
-    if np.isnan(worse):
+    worse, worst, left = usual[:2], usual[2:4], usual[4]
+    around = around[np.isfinite(around).all(1)]
+    if np.isnan(left):
         return False
     if per_pixel > left:
         return True
-    number, many = len(around), int((around > worse).sum())
+    number = len(around)
     if number < 3:  # too few to compare shares: all of them must be among the worst
         return number > 0 and bool((around > worst).all())
+    many = int((around > worse).sum(0).max())
     return many > SHARE * number and bool(binomtest(many, number, 1 - WORSE, "greater").pvalue < CHANCE)

@@ -23,6 +23,7 @@ from airctl.inference.detections import INK
 from airctl.inference.overlaps import overlapping, products
 from airctl.inference.pieces import Weights
 from airctl.inference.tiles import Candidates, candidates
+from airctl.inference.verdict import DARK, inside
 from airctl.model import AIR, Gaussian, InPixels, Proposals
 from airctl.model.layers import ink_boxes
 from airctl.model.posteriors import kl, normal
@@ -43,7 +44,7 @@ class WholePicture:
     searched: np.ndarray  # bool [n] whether its neighbourhood was too crowded to be summed exactly
     drawn: np.ndarray  # float32 [H, W] the reconstruction
     fit: float  # share of the picture's squared brightness that it explains; 1 for a black picture
-    around: np.ndarray  # [n] squared brightness left unexplained around each object
+    around: np.ndarray  # [n, 2] left unexplained around each object: squared brightness, and its share of what is there
     left: float  # squared brightness left unexplained, per pixel
     at_limit: bool  # whether there were more proposals than are looked at: then the count is too low
 
@@ -170,6 +171,7 @@ def _found(picture: Tensor, proposed: Proposed, sets: SetPosterior, at_limit: bo
     index = torch.from_numpy(order).to(picture.device)
     drawn = _painted(picture, proposed, index)
     left = picture - drawn
+    squares = _around(left, proposed, index).cpu().numpy()
     return WholePicture(
         sets=sets,
         boxes=boxes[by_rows],
@@ -177,7 +179,11 @@ def _found(picture: Tensor, proposed: Proposed, sets: SetPosterior, at_limit: bo
         searched=sets.searched[order],
         drawn=drawn.float().cpu().numpy(),
         fit=_fit(picture, drawn),
-        around=_around(left, proposed, index).cpu().numpy(),
+        around=np.where(
+            inside(proposed.glimpse[index], *picture.shape).cpu().numpy()[:, None],
+            np.stack([squares, squares / np.maximum(_around(picture, proposed, index).cpu().numpy(), DARK)], 1),
+            np.nan,
+        ),
         left=float(left.square().mean()),
         at_limit=at_limit,
     )

@@ -110,7 +110,7 @@ class Proposals(nn.Module):
         self.map = MapNetwork()
         self.pose = nn.Sequential(nn.Linear(self.map.features + 4, 64), nn.ReLU(), nn.Linear(64, 6))
         # How much is usually left unexplained (airctl.inference.verdict); known at the end of the training.
-        self.register_buffer("usual", torch.full((3,), torch.nan))
+        self.register_buffer("usual", torch.full((5,), torch.nan))
         self.usual: Tensor
 
     @property
