@@ -200,9 +200,10 @@ def _show_usage_error(error: click.UsageError) -> None:
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(_version.__version__, "-V", "--version")
 def airctl() -> None:
-    """Train and evaluate AIR (Attend, Infer, Repeat): find, count and draw objects without labels.
+    """Find and count the objects of pictures without labels; train and measure AIR (Attend, Infer, Repeat).
 
     \b
+    airctl count photo.jpg
     airctl generate-data scenes.h5
     airctl train scenes.h5 --run runs/first
     airctl eval runs/first
