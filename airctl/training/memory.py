@@ -31,7 +31,8 @@ class Bounded(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in _MAKERS:
             size = args[0] if args and not isinstance(args[0], int) else args or kwargs.get("size", ())
-            self.rest -= math.prod(size) * (kwargs.get("dtype") or torch.float32).itemsize
+            one = torch.empty((), dtype=kwargs.get("dtype"))  # torch takes Python's own bool and float too
+            self.rest -= math.prod(size) * one.element_size()
             if self.rest < 0:
                 raise self.error
         return func(*args, **kwargs)
