@@ -11,7 +11,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -64,6 +64,14 @@ def long(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Long:
 
 
 PART = (5, 7, 33)  # an epoch's edge, a checkpoint, and between them
+
+
+@pytest.fixture(autouse=True)
+def hangup() -> Iterator[None]:
+    """SIGHUP as a terminal's children have it: whoever runs the tests with nohup has it ignored in all of them."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("way", WAYS)
