@@ -48,10 +48,14 @@ class Concrete(Estimator):
 
     def given(self, objects: Objects, terms: Terms, noise: Tensor) -> Surrogate:
         """The surrogate for logistic ``noise`` [B, N]."""
-        presence = terms.code.presence(((objects.logits + noise) / self.temperature()).sigmoid())
-        relaxed = relaxed_terms(objects, terms, presence)
+        relaxed = relaxed_terms(objects, terms, terms.code.presence(self.decisions(objects.logits + noise)))
         count = (terms.log_q.exp() * (terms.log_p - terms.log_q)).sum(1)
         return Surrogate(-(relaxed + count).mean(), count.new_zeros(()), terms.elbo.detach())
+
+    def decisions(self, decided: Tensor) -> Tensor:
+        """The decisions [B, M] in [0, 1] that follow from logits with noise ``decided`` [B, M]."""
+        soft: Tensor = (decided / self.temperature()).sigmoid()
+        return soft
 
 
 def logistic(like: Tensor, generator: torch.Generator) -> Tensor:

@@ -11,29 +11,14 @@ differences count. One likelihood a sample. Jang et al. 2017, section 2.2; Bengi
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from airctl.model import Objects
-from airctl.objectives.concrete import Temperature, logistic, relaxed_terms
-from airctl.objectives.terms import Estimator, Surrogate, Terms
+from airctl.objectives.concrete import Concrete
 
 
-class StraightThrough(Estimator):
+class StraightThrough(Concrete):
     """A sampled count whose decisions have the gradient of their relaxation."""
 
-    def __init__(self, temperature: Temperature) -> None:
-        self.temperature = temperature
-        self.modules = nn.ModuleDict({"temperature": temperature})
-
-    def __call__(self, objects: Objects, terms: Terms, generator: torch.Generator) -> Surrogate:
-        return self.given(objects, terms, logistic(objects.logits, generator))
-
-    def given(self, objects: Objects, terms: Terms, noise: Tensor) -> Surrogate:
-        """The surrogate for logistic ``noise`` [B, M]."""
-        decided = objects.logits + noise
-        soft = (decided / self.temperature()).sigmoid()
-        bits = (decided > 0).to(soft) + soft - soft.detach()  # b, with the gradient of soft
-        relaxed = relaxed_terms(objects, terms, terms.code.presence(bits))
-        count = (terms.log_q.exp() * (terms.log_p - terms.log_q)).sum(1)
-        return Surrogate(-(relaxed + count).mean(), count.new_zeros(()), terms.elbo.detach())
+    def decisions(self, decided: Tensor) -> Tensor:
+        soft = super().decisions(decided)
+        return (decided > 0).to(soft) + soft - soft.detach()  # b, with the gradient of soft

@@ -36,6 +36,13 @@ def opened(browser: Any, page: Path, size: str = "desktop", dark: bool = False) 
     return browser
 
 
+def letters_and_paper(browser: Any) -> tuple[int, int]:
+    """How bright the letters of the page and its background are, each the sum of red, green and blue."""
+    look = "const s = getComputedStyle(document.body); return [s.color, s.backgroundColor]"
+    ink, paper = (sum(map(int, colour[4:-1].split(","))) for colour in browser.execute_script(look))
+    return ink, paper
+
+
 def wait_until(true: Callable[[], bool], seconds: float = 3) -> None:
     end = time.monotonic() + seconds
     while not true():

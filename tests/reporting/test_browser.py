@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from reporting.browsing import NEEDS_BROWSER, SIZES, faint, opened, wait_until
+from reporting.browsing import NEEDS_BROWSER, SIZES, faint, letters_and_paper, opened, wait_until
 
 import airctl
 from airctl import config
@@ -158,8 +158,7 @@ def test_true_boxes_can_be_hidden(browser: Any, page: Path) -> None:
 def test_it_follows_light_and_dark(browser: Any, page: Path, dark: bool) -> None:
     """Dark letters on light paper by day, light ones on dark paper by night."""
     opened(browser, page, dark=dark)
-    look = "const s = getComputedStyle(document.body); return [s.color, s.backgroundColor]"
-    ink, paper = [sum(map(int, colour[4:-1].split(","))) for colour in browser.execute_script(look)]
+    ink, paper = letters_and_paper(browser)
     assert (ink > paper) == dark
     assert abs(ink - paper) > 450
 

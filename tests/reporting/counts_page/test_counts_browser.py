@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from reporting.browsing import NEEDS_BROWSER, faint, opened, wait_until
+from reporting.browsing import NEEDS_BROWSER, faint, letters_and_paper, opened, wait_until
 from reporting.counts_page.made import embedded, found, picture, written
 
 from airctl.reporting.counts_page import page as module
@@ -327,8 +327,7 @@ def test_every_text_has_a_contrast_of_four_and_a_half(browser: Any, page: Path, 
 @pytest.mark.parametrize("dark", [False, True])
 def test_it_follows_light_and_dark(browser: Any, page: Path, dark: bool) -> None:
     opened(browser, page, dark=dark)
-    look = "const s = getComputedStyle(document.body); return [s.color, s.backgroundColor]"
-    ink, paper = [sum(map(int, colour[4:-1].split(","))) for colour in browser.execute_script(look)]
+    ink, paper = letters_and_paper(browser)
     assert (ink > paper) == dark
     assert abs(ink - paper) > 450
 
