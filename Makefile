@@ -32,10 +32,10 @@ demo: setup  ## a real photograph counted; real digits, training, count accuracy
 	@page=$$($(BIN)/airctl report $(RUN)) && echo "all of it in one page, to open in a browser: $$page"
 
 test: setup lint site  ## linter, types, documentation, tests and their coverage (floor: setup.cfg)
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term
 
 coverage: setup  ## the same tests, with a page in build/coverage that shows each line
-	$(BIN)/python -m pytest --cov --cov-report=html:build/coverage
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=html:build/coverage
 
 browser: setup  ## the report page and the page of counts in a real browser, as Debian's chromium-driver package has it
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[browser]'
