@@ -163,7 +163,7 @@ def _on_canvas(model: AIR, seen: Sequence[tuple[Picture, Fitted]], num_steps: in
 
 
 def _whole(model: AIR, picture: Picture, place: Fitted, tile: int) -> Found:
-    canvas = torch.tensor(place.canvas, device=model.device).float() / 255
+    canvas = torch.tensor(place.canvas, device=model.device).float().div_(255)
     found = find_in_whole(model, canvas, tile=tile)
     return Found(
         image=picture.name,

@@ -15,7 +15,7 @@ def scene_tile(image: np.ndarray, boxes: np.ndarray, zoom: float) -> Image.Image
 
     Each box has the colour of its step. A ``zoom`` below 1 makes the scene smaller.
     """
-    grey = Image.fromarray(image if image.dtype == np.uint8 else (np.clip(image, 0, 1) * 255).astype(np.uint8))
+    grey = Image.fromarray(image if image.dtype == np.uint8 else _bytes(image))
     size = max(1, round(grey.width * zoom)), max(1, round(grey.height * zoom))
     tile = grey.resize(size, Image.Resampling.NEAREST if zoom >= 1 else Image.Resampling.BOX).convert("RGB")
     draw = ImageDraw.Draw(tile)
@@ -23,6 +23,14 @@ def scene_tile(image: np.ndarray, boxes: np.ndarray, zoom: float) -> Image.Image
         x0, y0, x1, y1 = (float(edge) * zoom for edge in box)
         draw.rectangle((x0, y0, x1 - 1, y1 - 1), outline=step_colour(index), width=2)
     return tile
+
+
+def _bytes(image: np.ndarray) -> np.ndarray:
+    """``image`` [H, W] in [0, 1] as uint8, row by row: floats of a large canvas are large."""
+    out = np.empty(image.shape, np.uint8)
+    for row, values in zip(out, image, strict=True):
+        row[...] = np.clip(values, 0, 1) * 255
+    return out
 
 
 def scene_grid(

@@ -17,10 +17,18 @@ def as_image(picture: np.ndarray) -> Image.Image:
     if picture.ndim not in (2, 3) or picture.shape[2:] not in ((), (3,)) or not picture.size:
         raise ValueError(f"a picture has the shape [h, w] or [h, w, 3], none of them 0; this one has {picture.shape}")
     if np.issubdtype(picture.dtype, np.floating):
-        picture = (np.clip(np.nan_to_num(picture), 0, 1) * 255).round().astype(np.uint8)
+        picture = in_bytes(picture)
     if picture.dtype != np.uint8:
         raise ValueError(f"a picture is of uint8, or of floats in [0, 1]; this one is of {picture.dtype}")
     return Image.fromarray(np.ascontiguousarray(picture))
+
+
+def in_bytes(picture: np.ndarray) -> np.ndarray:
+    """A picture of floats as uint8: 1 is 255, what is beyond 0 and 1 is cut off. Row by row, as floats are large."""
+    out = np.empty(picture.shape, np.uint8)
+    for row, values in zip(out, picture, strict=True):
+        row[...] = (np.clip(np.nan_to_num(values), 0, 1) * 255).round()
+    return out
 
 
 def jpeg(image: Image.Image, pixels: int, most: int) -> bytes:
