@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import tempfile
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import FileIO
@@ -43,7 +44,8 @@ class Rows:
             self._values = np.empty(shape, self.dtype)
         else:
             with self._disk():
-                self._file = tempfile.TemporaryFile(buffering=0, dir=folder)  # noqa: SIM115  # closed with it
+                self._file = tempfile.TemporaryFile(buffering=0, dir=folder)  # noqa: SIM115  # closed below
+            weakref.finalize(self, self._file.close)
 
     @classmethod
     def of(cls, values: np.ndarray) -> Rows:

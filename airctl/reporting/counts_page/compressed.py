@@ -1,4 +1,4 @@
-"""Pictures as JPEG of at most so many pixels and so many bytes, for a page that holds hundreds of them."""
+"""Pictures as JPEG or PNG of at most so many pixels and bytes, for a page that holds hundreds of them."""
 
 from __future__ import annotations
 
@@ -31,10 +31,12 @@ def in_bytes(picture: np.ndarray) -> np.ndarray:
     return out
 
 
-def jpeg(image: Image.Image, pixels: int, most: int) -> bytes:
-    """``image`` with at most ``pixels`` pixels as a JPEG file of at most ``most`` bytes (1000 or more).
+def packed(image: Image.Image, pixels: int, most: int) -> bytes:
+    """``image`` with at most ``pixels`` pixels in a file of at most ``most`` bytes (1000 or more), PNG or JPEG.
 
-    Quality is lowered first and then the size: what is smaller can still be read, what has blocks misleads.
+    A PNG, which loses nothing, where it is the smaller of the two: a flat picture, whose own file is small, must not
+    become many times as large. Of a JPEG quality is lowered first and then the size: what is smaller can still be
+    read, what has blocks misleads.
     """
     scale = min(1.0, (pixels / (image.width * image.height)) ** 0.5, _LONGEST / max(image.size))
     while True:
@@ -44,7 +46,13 @@ def jpeg(image: Image.Image, pixels: int, most: int) -> bytes:
             continue
         scaled = image if size == image.size else image.resize(size, Image.Resampling.BOX)
         for quality in _QUALITIES:
-            file = io.BytesIO()
-            scaled.save(file, format="JPEG", quality=quality)
-            if file.tell() <= most or size == (1, 1):
-                return file.getvalue()
+            jpeg = _saved(scaled, "JPEG", quality=quality)
+            if len(jpeg) <= most or size == (1, 1):
+                png = _saved(scaled, "PNG")
+                return png if len(png) < len(jpeg) else jpeg
+
+
+def _saved(image: Image.Image, kind: str, **options: int) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format=kind, **options)
+    return file.getvalue()
