@@ -57,7 +57,7 @@ def evaluate(
             "data",
         )
     model, log_p, true = loaded.model, loaded.log_p(num_steps), shown.split
-    found = find(model, shown.images, log_p)
+    found = find(model, shown.images, log_p, shown.path.parent)
     noise = generator(seed, "evaluate", 0, loaded.device)
     counted = evaluate_counts(model, shown.images, found.counts, true.counts, log_p, noise)
     density_noise = generator(seed, "densities", 0, loaded.device)

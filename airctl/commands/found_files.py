@@ -60,7 +60,7 @@ class FoundFiles:
         if self.pictures:
             self._draw(found)
         if self.page is not None:
-            self.page.add(told, found.picture, found.reconstruction.clip(0, 1))
+            self.page.add(told, found.picture, found.reconstruction)
         for writer in self.writers:
             writer.add(told)
 

@@ -37,14 +37,16 @@ def _data(path: Path) -> DataSummary:
     how = asdict(scenes.picture_of(told)) if told["preset"] == scenes.IMPORTED else None
     told = {name: value for name, value in told.items() if not name.startswith("picture_")}
     file_schema, sizes = told.pop("schema"), {split: told.pop(split) for split in ("train", "test")}
-    statistics: dict[str, Any] = {
-        split: SplitSummary(**scenes.statistics(scenes.read_split(path, split))) if size else None
-        for split, size in sizes.items()
-    }
+    statistics: dict[str, Any] = {split: _split(path, split) if size else None for split, size in sizes.items()}
     size, sha256 = path.stat().st_size, sha256_of(path)
     return DataSummary(
         path=str(path), bytes=size, sha256=sha256, file_schema=file_schema, picture=how, **told, **statistics
     )
+
+
+def _split(path: Path, split: str) -> SplitSummary:
+    with scenes.open_split(path, split) as stored:
+        return SplitSummary(**scenes.statistics(stored.blocks()))
 
 
 def _run(path: Path) -> RunSummary:

@@ -16,7 +16,7 @@ from airctl import scenes
 from airctl.config import Config
 from airctl.errors import ConfigError, InputFileError
 from airctl.files import is_regular, sha256_of
-from airctl.inference import Found, find_in_pictures
+from airctl.inference import Found, Images, find_in_pictures
 from airctl.model import AIR
 from airctl.results.summary import DataOrigin
 from airctl.scenes import Fitting, Picture, read_scenes
@@ -139,27 +139,30 @@ class ShownScenes:
 
     path: Path
     sha256: str  # of the file
-    images: Tensor  # uint8 [S, D, D] on the model's device
-    split: scenes.SceneSplit
+    images: Images  # uint8 [S, D, D] for the model's device
+    split: scenes.KeptScenes
 
 
-def scenes_of(loaded: Loaded, data: Path | str | None, split: str, warn: Warn = lambda message: None) -> ShownScenes:
+def scenes_of(
+    loaded: Loaded, data: Path | str | None, split: str, warn: Warn = lambda message: None, most: int | None = None
+) -> ShownScenes:
     """The scenes of ``split`` of ``data``, or of the file that the model was trained on, checked to fit the model.
+
+    All are checked; of the first ``most``, if that is said. They are in memory only while they are few (``Rows``).
 
     ``warn`` is told if that file is not the one that it was. ``InputFileError`` names the sha256 of one that is gone.
     """
     path = Path(data) if data is not None else _own_data(loaded)
-    found = scenes.read_split(path, split)
-    side = loaded.config.model.canvas
-    if found.images.shape[1:] != (side, side):
-        height, width = found.images.shape[1:]
-        raise ConfigError(f"{path} has scenes of {width}x{height} pixels, but the model was trained on {side}x{side}")
+    side, canvas = loaded.config.model.canvas, scenes.read_attributes(path)["canvas"]
+    if canvas != side:
+        raise ConfigError(f"{path} has scenes of {canvas}x{canvas} pixels, but the model was trained on {side}x{side}")
+    found = scenes.keep_split(path, split, most)
     if not len(found.images):
         raise ConfigError(f"split={split}: {path} has no scenes in it, name the other split or another file", "split")
     sha256 = sha256_of(path)
     if data is None and loaded.data.sha256 not in (None, sha256):
         warn(f"{path} is not the file that {loaded.run} was trained on: expected sha256 {loaded.data.sha256}")
-    return ShownScenes(path, sha256, torch.from_numpy(found.images).to(loaded.device), found)
+    return ShownScenes(path, sha256, Images(found.images, loaded.device), found)
 
 
 def _own_data(loaded: Loaded) -> Path:

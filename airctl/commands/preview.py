@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,6 @@ from PIL import Image
 from airctl import scenes
 from airctl.commands.loaded import Loaded, Warn, load, scenes_of
 from airctl.commands.places import require_free, require_no_file_of
-from airctl.errors import ConfigError
 from airctl.files import atomic_path
 from airctl.inference import find
 from airctl.reporting.dataset import dataset_picture
@@ -35,14 +35,13 @@ def draw_run(
     """
     _check(out, force)
     loaded = load(run, checkpoint)
-    shown = scenes_of(loaded, data, "test", warn)
-    images = shown.images[:PICTURED]
-    found = find(loaded.model, images, loaded.log_p())
+    shown = scenes_of(loaded, data, "test", warn, PICTURED)
+    found = find(loaded.model, shown.images, loaded.log_p(), shown.path.parent)
     picture = scene_grid(
-        images.cpu().numpy() / 255,
-        found.drawn / 255,
+        shown.split.images[:],
+        found.drawn[:],
         [edges[:n] for edges, n in zip(found.glimpses, found.counts.tolist(), strict=True)],
-        shown.split.counts[:PICTURED] if shown.split.counted.all() else None,
+        shown.split.counts if shown.split.counted.all() else None,
     )
     usual = _usual_place(loaded)
     if out is None:
@@ -64,14 +63,27 @@ def draw_data(data: Path | str, *, split: str = "train", out: Path | str | None 
     """
     out = Path(out) if out is not None else Path(data).with_suffix(".png")
     _check(out, force)
-    found = scenes.read_split(Path(data), split)
-    shown = found.images[:PICTURED] / 255
-    counts = np.where(found.counted, found.counts, 0)[:PICTURED].tolist()
-    if not counts:
-        raise ConfigError(f"split={split}: {data} has no scenes in it, name the other split or another file", "split")
-    true = [edges[:n] for edges, n in zip(found.boxes, counts, strict=False)]
-    picture = dataset_picture(shown, true, scenes.statistics(found))
+    first: list[scenes.SceneSplit] = []
+    with scenes.open_split(Path(data), split) as stored:
+        told = scenes.statistics(_noting(stored.blocks(), first))
+    images = np.concatenate([block.images for block in first])
+    true = [
+        edges[: n if known else 0]
+        for block in first
+        for edges, n, known in zip(block.boxes, block.counts, block.counted, strict=True)
+    ]
+    picture = dataset_picture(images, true, told)
     return _save(picture, out, force)
+
+
+def _noting(blocks: Iterator[scenes.SceneSplit], first: list[scenes.SceneSplit]) -> Iterator[scenes.SceneSplit]:
+    """``blocks`` as they are; their first ``PICTURED`` scenes are put into ``first``."""
+    missing = PICTURED
+    for block in blocks:
+        if missing:
+            first.append(next(block.blocks(missing)))
+            missing -= len(first[-1].counts)
+        yield block
 
 
 def _check(out: Path | str | None, force: bool) -> None:

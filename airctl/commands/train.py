@@ -56,7 +56,7 @@ def train(
     board = Board(folder.path / "tensorboard") if tensorboard else None
     torch.set_num_threads(threads or min(2, torch.get_num_threads()))
     chosen = pick_device(device)
-    split = scenes.read_split(data, "train")
+    split = scenes.keep_split(data, "train")
     told = scenes.read_attributes(data)
     size = scenes.object_size(split, told if told["preset"] == scenes.IMPORTED else {})
     config = replace(fit_to_data(config, split.images.shape, size), picture=scenes.picture_of(told))

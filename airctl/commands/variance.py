@@ -13,6 +13,7 @@ from airctl.commands.estimators import known_estimators
 from airctl.commands.loaded import Loaded, Warn, load, scenes_of
 from airctl.errors import ConfigError
 from airctl.files import is_regular, write_text
+from airctl.inference import Images
 from airctl.laboratory import fit_baselines
 from airctl.laboratory import measure_variance as measure
 from airctl.objectives import Estimator, estimator
@@ -154,7 +155,7 @@ def _measure(loaded: Loaded, asked: _Asked, stop: StopRequest) -> tuple[str, Var
     shown = scenes_of(loaded, asked.data, "train", asked.warn)
     if len(shown.images) < 2 * batch:
         raise ConfigError(f"batch={batch}: {shown.path} has only {len(shown.images)} training scenes", "batch")
-    measured, rest = shown.images[:batch].float() / 255, shown.images[batch:]
+    measured, rest = shown.images[:batch].all().float() / 255, shown.images[batch:]
     chosen, fitted = _estimators(loaded, asked)
     if fitted:
         batches = _batches(rest, config.train.batch, asked.fit_steps, asked.seed, asked.on_fit, stop)
@@ -192,13 +193,13 @@ def _estimators(loaded: Loaded, asked: _Asked) -> tuple[dict[str, Estimator], li
 
 
 def _batches(
-    images: Tensor, batch: int, steps: int, seed: int, on_step: Callable[[int], None], stop: StopRequest
+    images: Images, batch: int, steps: int, seed: int, on_step: Callable[[int], None], stop: StopRequest
 ) -> Iterator[Tensor]:
     order = SceneOrder(seed, len(images), min(batch, len(images)))
     for step in range(steps):
         if stop.signum is not None:
             return
-        yield images[torch.from_numpy(order.at(step)).to(images.device)].float() / 255
+        yield images.batch(order.at(step)).float() / 255
         on_step(step + 1)
 
 

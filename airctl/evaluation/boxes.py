@@ -6,6 +6,7 @@ import numpy as np
 
 from airctl.inference import Detections
 from airctl.results.evaluation import DetectionReport
+from airctl.scenes.rows import Array
 
 
 def shared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -54,7 +55,7 @@ def unpadded(true_boxes: np.ndarray) -> np.ndarray:
     return true_boxes[true_boxes[:, 2] > true_boxes[:, 0]]
 
 
-def evaluate_boxes(found: Detections, true_boxes: np.ndarray) -> DetectionReport:
+def evaluate_boxes(found: Detections, true_boxes: Array) -> DetectionReport:
     """Compare the boxes that were found with ``true_boxes`` [S, M, 4], padded with -1.
 
     As many boxes a scene as its most probable count. The score of the i-th is ``found.present``, p(n >= i | x): the

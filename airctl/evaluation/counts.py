@@ -6,12 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from airctl.inference import passes
+from airctl.inference import Images, passes
 from airctl.model import AIR
 from airctl.results.evaluation import CountReport
 
 
-def sample_counts(model: AIR, images: Tensor, log_p: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def sample_counts(
+    model: AIR, images: Tensor | Images, log_p: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """One posterior sample n ~ q(n | z), z ~ q for each scene, [S], and its one-sample objective in nats, [S]."""
     size = len(log_p) - 1
     counts, elbos = [], []
@@ -24,7 +26,7 @@ def sample_counts(model: AIR, images: Tensor, log_p: Tensor, generator: torch.Ge
 
 def evaluate_counts(
     model: AIR,
-    images: Tensor,
+    images: Tensor | Images,
     inferred: np.ndarray,
     true_counts: np.ndarray,
     log_p: Tensor,

@@ -19,7 +19,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from airctl.inference import passes
+from airctl.inference import Images, chunk_of, passes
 from airctl.model import AIR, Likelihood, Noise, Objects
 from airctl.objectives import Terms
 from airctl.objectives.importance import log_weights
@@ -33,15 +33,17 @@ def summed(objects: Objects, terms: Terms) -> Tensor:
     return log_weights(objects, terms) + terms.log_q
 
 
-def log_evidence(model: AIR, images: Tensor, log_p: Tensor, samples: int, generator: torch.Generator) -> Tensor:
+def log_evidence(
+    model: AIR, images: Tensor | Images, log_p: Tensor, samples: int, generator: torch.Generator
+) -> Tensor:
     """The estimate of log p(x) from ``samples`` samples for each of uint8 ``images`` [S, D, D], nats, float64 [S].
 
     ``log_p`` [M + 1] is the count prior, and its length says how many objects are proposed.
     """
     size = len(log_p) - 1
     found = []
-    for scenes in images.split(SCENES):
-        total = torch.full((len(scenes),), -torch.inf, dtype=torch.float64, device=images.device)
+    for scenes in images.split(max(1, min(SCENES, chunk_of(tuple(images.shape)) // COPIES))):
+        total = torch.full((len(scenes),), -torch.inf, dtype=torch.float64, device=scenes.device)
         for start in range(0, samples, COPIES):
             copies = min(COPIES, samples - start)
             passed = passes(model, scenes, log_p, partial(_several, model, copies, size, generator))
@@ -71,7 +73,7 @@ def bits_per_dimension(objects: Objects, terms: Terms, likelihood: Likelihood) -
 
 
 def evaluate_densities(
-    model: AIR, images: Tensor, log_p: Tensor, samples: int | None, generator: torch.Generator
+    model: AIR, images: Tensor | Images, log_p: Tensor, samples: int | None, generator: torch.Generator
 ) -> DensityReport:
     """Both for uint8 ``images`` [S, D, D]; log p(x) only if ``samples`` says from how many."""
     size = len(log_p) - 1

@@ -24,6 +24,7 @@ import numpy as np
 from airctl.evaluation.boxes import area, iou, match, shared, unpadded
 from airctl.inference import Detections
 from airctl.results.outcomes import OUTCOMES, OutcomeShares
+from airctl.scenes.rows import Array
 
 RIGHT, DOUBLE, NEEDLESS, MERGED, MISSED, WRONG = OUTCOMES
 TOUCHING = 0.1  # IoU from which a step and an object may belong together
@@ -32,7 +33,7 @@ UNEXPLAINED = 0.5  # share of an object's squared brightness up to which the rec
 HALF = 0.5
 
 
-def outcomes(found: Detections, images: np.ndarray, true_boxes: np.ndarray) -> list[str]:
+def outcomes(found: Detections, images: Array, true_boxes: Array) -> list[str]:
     """One of ``OUTCOMES`` for each scene of ``images`` (uint8 [S, D, D]) with ``true_boxes`` [S, M, 4], -1 padded."""
     return [
         outcome(found.boxes[scene, :count], true := unpadded(true_boxes[scene]), unexplained(image, drawn, true))

@@ -12,10 +12,10 @@ from torch import Tensor
 from airctl.evaluation.boxes import unpadded
 from airctl.evaluation.failures import RIGHT
 from airctl.evaluation.samples import SPAN, first_pass, sample_prior, traverse_what
-from airctl.inference import Answer, Detections
+from airctl.inference import Answer, Detections, Images
 from airctl.model import AIR
 from airctl.results.records import choose, in_turn, png_text, scene_record
-from airctl.scenes import SceneSplit
+from airctl.scenes import KeptScenes
 
 Record = dict[str, Any]
 MOST, EACH = 480, 40  # scenes in all, and of one outcome with one pair of counts
@@ -23,7 +23,7 @@ SAMPLES, ROWS, COLUMNS = 8, 6, 9
 
 
 def make_gallery(
-    model: AIR, found: Detections, split: SceneSplit, named: Sequence[str], log_p: Tensor, generator: torch.Generator
+    model: AIR, found: Detections, split: KeptScenes, named: Sequence[str], log_p: Tensor, generator: torch.Generator
 ) -> dict[str, Any]:
     """Scenes of every outcome and every pair of counts that came, glimpses, samples of the prior and a traversal.
 
@@ -45,8 +45,8 @@ def record_of(image: np.ndarray, found: Detections, index: int, true_count: int,
     return scene_record(image, found.drawn[index], true_count, unpadded(true_boxes), glimpses)
 
 
-def _drawn(model: AIR, split: SceneSplit, log_p: Tensor, generator: torch.Generator) -> dict[str, Any]:
-    objects, terms = first_pass(model, torch.from_numpy(split.images).to(generator.device), log_p)
+def _drawn(model: AIR, split: KeptScenes, log_p: Tensor, generator: torch.Generator) -> dict[str, Any]:
+    objects, terms = first_pass(model, Images(split.images, generator.device), log_p)
     answer = Answer.of(model, objects, terms)
     counts, edges = answer.counts.tolist(), objects.boxes.cpu().numpy()
     taken = [order[:n].tolist() for order, n in zip(answer.order, counts, strict=True)]  # objects of each scene

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from airctl.inference.passes import CHUNK, passes
+from airctl.inference.images import Images
+from airctl.inference.passes import chunk_of, passes
 from airctl.model import AIR, Objects
 from airctl.objectives import Terms
 
@@ -42,7 +43,9 @@ def traverse_what(model: AIR, z_what: Tensor, rows: int, columns: int) -> tuple[
         return numbers, model.decoder(moved)
 
 
-def first_pass(model: AIR, images: Tensor, log_p: Tensor) -> tuple[Objects, Terms]:
+def first_pass(model: AIR, images: Tensor | Images, log_p: Tensor) -> tuple[Objects, Terms]:
     """The pass at the posterior means over the first of ``images`` (uint8 [S, D, D])."""
     steps = len(log_p) - 1
-    return next(passes(model, images[:CHUNK], log_p, lambda batch: model.mean_noise(batch, steps)))
+    return next(
+        passes(model, images[: chunk_of(tuple(images.shape))], log_p, lambda batch: model.mean_noise(batch, steps))
+    )

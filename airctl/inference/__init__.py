@@ -2,18 +2,20 @@
 
 from airctl.inference.answer import Answer
 from airctl.inference.detections import Detections, detections, find
-from airctl.inference.passes import CHUNK, passes
+from airctl.inference.images import Images
+from airctl.inference.passes import chunk_of, passes
 from airctl.inference.pictures import Box, Found, find_in_pictures
 from airctl.inference.verdict import usual_of
 from airctl.inference.whole import WholePicture, find_in_whole
 
 __all__ = [
-    "CHUNK",
     "Answer",
     "Box",
     "Detections",
     "Found",
+    "Images",
     "WholePicture",
+    "chunk_of",
     "detections",
     "find",
     "find_in_pictures",

@@ -7,15 +7,18 @@ that of the ink that is drawn for it, as a true box is that of the digit's ink.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from airctl.inference.answer import Answer
+from airctl.inference.images import Images
 from airctl.inference.passes import passes
 from airctl.model import AIR, Objects
 from airctl.objectives import Terms
+from airctl.scenes import Rows
 
 INK = 0.1  # a drawn pixel brighter than this is ink; chosen on validation scenes (docs/experiments.md)
 
@@ -28,7 +31,7 @@ class Detections:
     boxes: np.ndarray  # [S, M, 4] of the ink that is drawn for each object, pixels
     glimpses: np.ndarray  # [S, M, 4] edges of each object's glimpse, pixels; they may leave the canvas
     present: np.ndarray  # [S, M] p(n >= i | x) of the i-th object: that there are so many
-    drawn: np.ndarray  # uint8 [S, H, W] the reconstruction with that count
+    drawn: np.ndarray | Rows  # uint8 [S, H, W] the reconstruction with that count
 
 
 def detections(model: AIR, objects: Objects, terms: Terms) -> Detections:
@@ -44,8 +47,19 @@ def detections(model: AIR, objects: Objects, terms: Terms) -> Detections:
     )
 
 
-def find(model: AIR, images: Tensor, log_p: Tensor) -> Detections:
-    """What the model finds in ``images`` (uint8 [S, H, W]), M objects proposed for a count prior ``log_p`` [M + 1]."""
+def find(model: AIR, images: Tensor | Images, log_p: Tensor, folder: Path | None = None) -> Detections:
+    """What the model finds in ``images`` (uint8 [S, H, W]), M objects proposed for a count prior ``log_p`` [M + 1].
+
+    Reconstructions too many for the memory lie in a file without a name in ``folder`` (``Rows``).
+    """
     noise = lambda batch: model.mean_noise(batch, len(log_p) - 1)  # noqa: E731
-    parts = [vars(detections(model, objects, terms)) for objects, terms in passes(model, images, log_p, noise)]
-    return Detections(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+    drawn = Rows(tuple(images.shape), np.uint8, folder)
+    parts = []
+    for objects, terms in passes(model, images, log_p, noise):
+        part = vars(detections(model, objects, terms))
+        drawn.append(part.pop("drawn"))
+        parts.append(part)
+    return Detections(
+        drawn=drawn if drawn.in_memory is None else drawn.in_memory,
+        **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]},
+    )

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from airctl.errors import ConfigError
 from airctl.inference.answer import Answer
 from airctl.inference.detections import INK
-from airctl.inference.passes import CHUNK, passes
+from airctl.inference.passes import chunk_of, passes
 from airctl.inference.verdict import left_over, verdict
 from airctl.inference.whole import TILE, find_in_whole
 from airctl.model import AIR, Gaussian, Proposals
@@ -125,8 +125,9 @@ def find_in_pictures(
     for on_canvas, group in groupby(seen, lambda pair: pair[1].canvas.shape == (side, side)):
         if on_canvas:
             some = list(group)
-            for start in range(0, len(some), CHUNK):
-                yield from _on_canvas(model, some[start : start + CHUNK], num_steps)
+            step = chunk_of((len(some), side, side))
+            for start in range(0, len(some), step):
+                yield from _on_canvas(model, some[start : start + step], num_steps)
         else:
             yield from (_whole(model, picture, place, tile) for picture, place in group)
 
@@ -162,7 +163,7 @@ def _on_canvas(model: AIR, seen: Sequence[tuple[Picture, Fitted]], num_steps: in
 
 
 def _whole(model: AIR, picture: Picture, place: Fitted, tile: int) -> Found:
-    canvas = torch.tensor(place.canvas, device=model.device).float() / 255
+    canvas = torch.tensor(place.canvas, device=model.device).float().div_(255)
     found = find_in_whole(model, canvas, tile=tile)
     return Found(
         image=picture.name,

@@ -14,6 +14,7 @@ from scipy.stats import binomtest
 from torch import Tensor
 
 from airctl.inference.answer import Answer
+from airctl.inference.images import Images
 from airctl.inference.passes import passes
 from airctl.model import AIR, Objects, Proposals
 from airctl.model.windows import WindowLayers
@@ -64,7 +65,7 @@ def usual(around: Tensor, per_pixel: Tensor, counts: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def usual_of(model: AIR, images: Tensor, log_p: Tensor) -> Tensor:
+def usual_of(model: AIR, images: Tensor | Images, log_p: Tensor) -> Tensor:
     """``usual`` of the scenes ``images`` (uint8 [S, H, W]) under a count prior ``log_p`` [M + 1]."""
     parts = []
     for objects, terms in passes(model, images, log_p, model.mean_noise):

@@ -13,7 +13,6 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Distribution
 
@@ -31,6 +30,7 @@ from airctl.model.proposals import CELL
 
 TILE = 512  # pixels
 AT_ONCE = 512  # proposals drawn at a time
+_ROWS = 256  # of a picture, squared at a time
 CROWD = 16  # proposals per square of an object's size, the most there may be on average
 
 
@@ -170,21 +170,21 @@ def _found(picture: Tensor, proposed: Proposed, sets: SetPosterior, at_limit: bo
     order = members[by_rows]
     index = torch.from_numpy(order).to(picture.device)
     drawn = _painted(picture, proposed, index)
-    left = picture - drawn
-    squares = _around(left, proposed, index).cpu().numpy()
+    squares = _around(picture, proposed, index, drawn).cpu().numpy()
+    missed = _squares(picture, drawn)
     return WholePicture(
         sets=sets,
         boxes=boxes[by_rows],
         present=sets.present[order],
         searched=sets.searched[order],
         drawn=drawn.float().cpu().numpy(),
-        fit=_fit(picture, drawn),
+        fit=_fit(_squares(picture), missed),
         around=np.where(
             inside(proposed.glimpse[index], *picture.shape).cpu().numpy()[:, None],
             np.stack([squares, squares / np.maximum(_around(picture, proposed, index).cpu().numpy(), DARK)], 1),
             np.nan,
         ),
-        left=float(left.square().mean()),
+        left=missed / max(1, picture.numel()),
         at_limit=at_limit,
     )
 
@@ -202,16 +202,32 @@ def _painted(picture: Tensor, proposed: Proposed, index: Tensor) -> Tensor:
     return canvas.view(height + 2 * side, width + 2 * side)[side:-side, side:-side]
 
 
-def _around(left: Tensor, proposed: Proposed, index: Tensor) -> Tensor:
-    """The sum of squares of ``left`` [H, W] in the windows of the objects ``index`` [n], [n]."""
+def _around(picture: Tensor, proposed: Proposed, index: Tensor, drawn: Tensor | None = None) -> Tensor:
+    """The sum of squares of ``picture`` - ``drawn`` [H, W] in the windows of the objects ``index`` [n], float64 [n].
+
+    Windows are looked at some at a time: sums over whole pictures would need several of them in float64.
+    """
     side = proposed.drawn.shape[-1]
-    squares = F.pad(left.double().square(), (side + 1, side, side + 1, side)).cumsum(0).cumsum(1)
-    rows, columns = (proposed.corner[index] + side).unbind(1)
-    low, right = rows + side, columns + side
-    return squares[low, right] - squares[rows, right] - squares[low, columns] + squares[rows, columns]
+    step, last = torch.arange(side, device=picture.device), index.new_tensor(picture.shape) - 1
+    sums = [torch.zeros(0, dtype=torch.float64, device=picture.device)]
+    for some in torch.split(index, AT_ONCE) if len(index) else ():
+        corner = proposed.corner[some]
+        rows, columns = torch.minimum((corner[..., None] + step).clamp(min=0), last[:, None]).unbind(1)
+        places = rows[:, :, None], columns[:, None]
+        left = picture[places] if drawn is None else picture[places] - drawn[places]
+        sums.append((left.double().square() * _inside(corner, side, picture)).sum((1, 2)))
+    return torch.cat(sums)
 
 
-def _fit(picture: Tensor, drawn: Tensor) -> float:
-    bright = float(picture.double().square().sum())
-    missed = float((picture - drawn).double().square().sum())
+def _squares(picture: Tensor, drawn: Tensor | None = None) -> float:
+    """The sum of squares of ``picture`` - ``drawn`` [H, W], some rows at a time."""
+    total = 0.0
+    for start in range(0, len(picture), _ROWS):
+        rows = picture[start : start + _ROWS]
+        left = rows if drawn is None else rows - drawn[start : start + _ROWS]
+        total += float(left.double().square().sum())
+    return total
+
+
+def _fit(bright: float, missed: float) -> float:
     return 1 - missed / bright if bright > 0 else float(missed == 0)

@@ -11,6 +11,7 @@ from airctl.reporting.palette import BLACK, PAPER, step_colour
 from airctl.reporting.pictures import scene_tile
 
 _LEGIBLE = 300  # pixels a side that a smaller picture is enlarged to
+_LARGEST = 4096  # pixels a side of what a model read, however large that was
 _FEW, _MANY = 9, 60  # boxes: up to so many their probability is written on them; up to so many their number
 
 Edges = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels
@@ -24,7 +25,7 @@ def annotated(picture: np.ndarray, boxes: Sequence[Edges], probabilities: Sequen
     legible = _LEGIBLE if len(boxes) <= _FEW else 3 * _LEGIBLE
     zoom = max(1, -(-legible // max(picture.shape[:2])))
     base = Image.fromarray(picture).convert("RGB")
-    tile = base.resize((base.width * zoom, base.height * zoom), Image.Resampling.NEAREST)
+    tile = base if zoom == 1 else base.resize((base.width * zoom, base.height * zoom), Image.Resampling.NEAREST)
     few = len(boxes) <= _FEW
     width, size = max(2, max(tile.size) // (250 if few else 500)), max(13, max(tile.size) // (40 if few else 60))
     draw, font = ImageDraw.Draw(tile), ImageFont.load_default(size=size)
@@ -52,9 +53,9 @@ def with_scale(picture: np.ndarray, diameter: float) -> Image.Image:
 
 
 def side_by_side(canvas: np.ndarray, reconstruction: np.ndarray) -> Image.Image:
-    """What the model read (uint8 [D, D]) and, to its right, what it drew (in [0, 1]), enlarged."""
-    zoom = max(1, -(-_LEGIBLE // len(canvas)))
-    tiles = [scene_tile(image, np.empty((0, 4)), zoom) for image in (canvas / 255, reconstruction)]
+    """What the model read (uint8 [D, D]) and, to its right, what it drew (in [0, 1]), enlarged or made smaller."""
+    zoom = min(max(1, -(-_LEGIBLE // len(canvas))), _LARGEST / max(canvas.shape))
+    tiles = [scene_tile(image, np.empty((0, 4)), zoom) for image in (canvas, reconstruction)]
     both = Image.new("RGB", (2 * tiles[0].width + 6, tiles[0].height), PAPER)
     both.paste(tiles[0], (0, 0))
     both.paste(tiles[1], (tiles[0].width + 6, 0))

@@ -18,7 +18,7 @@ _LEAST = 1040  # pixels across that the histograms and the words beside them wan
 
 
 def dataset_picture(images: np.ndarray, boxes: list[np.ndarray], statistics: Mapping[str, Any]) -> Image.Image:
-    """``images`` [S, D, D] in [0, 1] with their true ``boxes``, over the histograms of ``scenes.statistics``."""
+    """``images`` uint8 [S, D, D] with their true ``boxes``, over the histograms of ``scenes.statistics``."""
     grid = scene_grid(images, None, boxes, None)
     width = max(grid.width, _LEAST)
     chart = dataset_histograms(statistics, statistics_lines(statistics), width)

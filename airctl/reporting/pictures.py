@@ -7,16 +7,30 @@ from PIL import Image, ImageDraw, ImageFont
 
 from airctl.reporting.palette import PAPER, PICTURE_INK, WRONG, step_colour
 
+LARGEST = 400  # pixels a side of a scene among others, however large its canvas
 
-def scene_tile(image: np.ndarray, boxes: np.ndarray, zoom: int) -> Image.Image:
-    """``image`` [D, D] in [0, 1], enlarged ``zoom`` times, with ``boxes`` [n, 4] in pixels in their steps' colours."""
-    grey = Image.fromarray((np.clip(image, 0, 1) * 255).astype(np.uint8))
-    tile = grey.resize((grey.width * zoom, grey.height * zoom), Image.Resampling.NEAREST).convert("RGB")
+
+def scene_tile(image: np.ndarray, boxes: np.ndarray, zoom: float) -> Image.Image:
+    """``image`` [D, D], uint8 or in [0, 1], enlarged ``zoom`` times, with ``boxes`` [n, 4] in pixels of the canvas.
+
+    Each box has the colour of its step. A ``zoom`` below 1 makes the scene smaller.
+    """
+    grey = Image.fromarray(image if image.dtype == np.uint8 else _bytes(image))
+    size = max(1, round(grey.width * zoom)), max(1, round(grey.height * zoom))
+    tile = grey.resize(size, Image.Resampling.NEAREST if zoom >= 1 else Image.Resampling.BOX).convert("RGB")
     draw = ImageDraw.Draw(tile)
     for index, box in enumerate(boxes):
         x0, y0, x1, y1 = (float(edge) * zoom for edge in box)
         draw.rectangle((x0, y0, x1 - 1, y1 - 1), outline=step_colour(index), width=2)
     return tile
+
+
+def _bytes(image: np.ndarray) -> np.ndarray:
+    """``image`` [H, W] in [0, 1] as uint8, row by row: floats of a large canvas are large."""
+    out = np.empty(image.shape, np.uint8)
+    for row, values in zip(out, image, strict=True):
+        row[...] = np.clip(values, 0, 1) * 255
+    return out
 
 
 def scene_grid(
@@ -25,14 +39,15 @@ def scene_grid(
     boxes: list[np.ndarray],
     true_counts: np.ndarray | None,
     columns: int = 8,
-    zoom: int = 3,
+    zoom: float = 3,
 ) -> Image.Image:
     """Scenes above their reconstructions, boxes in step order, each with its inferred and its true count.
 
-    ``images`` and ``reconstructions`` [S, D, D] in [0, 1]; ``boxes`` S arrays [n, 4]: as many boxes as were counted.
-    Without reconstructions the boxes are the true ones.
+    ``images`` and ``reconstructions`` [S, D, D], uint8 or in [0, 1]; ``boxes`` S arrays [n, 4]: as many boxes as were
+    counted. Without reconstructions the boxes are the true ones. No scene is larger than ``LARGEST``.
     """
-    side, gap, caption = images.shape[1] * zoom, 6, 18
+    zoom = min(zoom, LARGEST / images.shape[1])
+    side, gap, caption = max(1, round(images.shape[1] * zoom)), 6, 18
     rows = -(-len(images) // columns)
     height = caption + (1 if reconstructions is None else 2) * side + 3 * gap
     margin = 96

@@ -5,7 +5,7 @@ import os
 os.environ["HDF5_PLUGIN_PRELOAD"] = "::"  # keeps foreign filter plugins out; HDF5 reads it once, when h5py is imported
 
 from airctl.config import PictureConfig
-from airctl.scenes.compose import compose_scenes
+from airctl.scenes.compose import compose_blocks, compose_scenes
 from airctl.scenes.developing import choose, develop
 from airctl.scenes.fetch import fetch_mnist, fetch_mnist_5k
 from airctl.scenes.generate import check_output, generate_data
@@ -13,9 +13,11 @@ from airctl.scenes.glyphs import NAMED_SOURCES, Glyphs, load_glyphs
 from airctl.scenes.idx import read_idx
 from airctl.scenes.importing import import_pictures
 from airctl.scenes.own import Fitted, Fitting, Picture, fit, read_scenes
+from airctl.scenes.rows import Rows
 from airctl.scenes.spec import PRESETS, SceneSpec, SceneSplit
 from airctl.scenes.statistics import object_size, statistics
-from airctl.scenes.store import IMPORTED, picture_of, read_attributes, read_split, write_scenes
+from airctl.scenes.store import IMPORTED, picture_of, read_attributes, write_scenes
+from airctl.scenes.stored import KeptScenes, StoredSplit, keep_split, open_split, read_split
 
 __all__ = [
     "IMPORTED",
@@ -24,12 +26,16 @@ __all__ = [
     "Fitted",
     "Fitting",
     "Glyphs",
+    "KeptScenes",
     "Picture",
     "PictureConfig",
+    "Rows",
     "SceneSpec",
     "SceneSplit",
+    "StoredSplit",
     "check_output",
     "choose",
+    "compose_blocks",
     "compose_scenes",
     "develop",
     "fetch_mnist",
@@ -37,8 +43,10 @@ __all__ = [
     "fit",
     "generate_data",
     "import_pictures",
+    "keep_split",
     "load_glyphs",
     "object_size",
+    "open_split",
     "picture_of",
     "read_attributes",
     "read_idx",

@@ -8,14 +8,14 @@ values never change.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from airctl.errors import ConfigError
 from airctl.scenes.glyphs import Glyphs
-from airctl.scenes.spec import PRESETS, SceneSpec, SceneSplit
+from airctl.scenes.spec import PRESETS, SceneSpec, SceneSplit, scenes_in_a_block
 
 MAX_REDRAWS = 10_000
 TRIALS_KEPT = 20  # scenes of the highest count that a trial keeps before it ends: the rate within a quarter or so
@@ -52,6 +52,14 @@ def compose_scenes(spec: SceneSpec, glyphs: Glyphs, progress: Progress | None = 
 
     Raises ``ConfigError`` when digits do not fit the canvas or a scene cannot be drawn in a bounded number of tries.
     """
+    train, test = compose_blocks(spec, glyphs, progress)
+    return SceneSplit.joined(train, spec), SceneSplit.joined(test, spec)
+
+
+def compose_blocks(
+    spec: SceneSpec, glyphs: Glyphs, progress: Progress | None = None
+) -> tuple[Iterator[SceneSplit], Iterator[SceneSplit]]:
+    """The same scenes a block at a time. They share the random stream: the training scenes have to be taken first."""
     _check_sizes(spec, glyphs)
     _check_room(spec, glyphs)
     rng = np.random.RandomState(spec.seed)
@@ -129,22 +137,25 @@ def _compose_split(
     images: np.ndarray,
     labels: np.ndarray,
     progress: Progress | None,
-) -> SceneSplit:
-    split = SceneSplit.blank(scenes, spec)
+) -> Iterator[SceneSplit]:
     low, high = spec.min_digits, spec.max_digits + 1
-    counts = rng.randint(low, high, size=scenes) if PRESETS[spec.preset].counts_first and scenes else None
-    for i in range(scenes):
-        count = int(rng.randint(low, high) if counts is None else counts[i])
-        split.images[i], placed = _draw_scene(rng, images, count, spec)
-        split.counts[i] = count
-        for slot, digit in enumerate(placed):
-            split.labels[i, slot] = labels[digit.index]
-            split.boxes[i, slot] = digit.box()
-            split.scales[i, slot] = digit.scale
-            split.digit_index[i, slot] = digit.index
-        if progress is not None:
-            progress(1)
-    return split
+    counts_first = PRESETS[spec.preset].counts_first and scenes
+    counts = rng.randint(low, high, size=scenes).astype(np.uint8) if counts_first else None
+    step = scenes_in_a_block(spec.canvas)
+    for start in range(0, scenes, step):
+        block = SceneSplit.blank(min(step, scenes - start), spec)
+        for i in range(len(block.counts)):
+            count = int(rng.randint(low, high) if counts is None else counts[start + i])
+            block.images[i], placed = _draw_scene(rng, images, count, spec)
+            block.counts[i] = count
+            for slot, digit in enumerate(placed):
+                block.labels[i, slot] = labels[digit.index]
+                block.boxes[i, slot] = digit.box()
+                block.scales[i, slot] = digit.scale
+                block.digit_index[i, slot] = digit.index
+            if progress is not None:
+                progress(1)
+        yield block
 
 
 def _draw_scene(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from tqdm import tqdm
 
 from airctl.errors import ConfigError
 from airctl.files import sha256_of
-from airctl.scenes.compose import compose_scenes
+from airctl.scenes.compose import compose_blocks
 from airctl.scenes.fetch import Say
 from airctl.scenes.glyphs import load_glyphs
 from airctl.scenes.spec import SceneSpec, SceneSplit
@@ -41,9 +42,12 @@ def generate_data(
     check_output(out, force)
     glyphs = load_glyphs(digits, mnist_dir, spec.seed or 0, say)
     say(f"digits: {glyphs.source}, {len(glyphs.train_images)} to train, {len(glyphs.test_images)} to test")
+    counts = [np.zeros(spec.max_digits + 1, np.int64) for _ in range(2)]
     with tqdm(total=spec.train + spec.test, unit="scene", disable=not progress_bar, file=sys.stderr) as bar:
-        train, test = compose_scenes(spec, glyphs, bar.update)
-    write_scenes(out, spec, glyphs, train, test, replace=force)
+        train, test = (
+            _counted(blocks, n) for blocks, n in zip(compose_blocks(spec, glyphs, bar.update), counts, strict=True)
+        )
+        write_scenes(out, spec, glyphs, train, test, replace=force)
     return {
         "path": str(out),
         "sha256": sha256_of(out),
@@ -51,8 +55,8 @@ def generate_data(
         "preset": spec.preset,
         "seed": spec.seed,
         "object_size": spec.object_size(glyphs),
-        "train": _summary(train, spec),
-        "test": _summary(test, spec),
+        "train": {"scenes": spec.train, "counts": counts[0].tolist()},
+        "test": {"scenes": spec.test, "counts": counts[1].tolist()},
     }
 
 
@@ -69,6 +73,8 @@ def check_output(out: Path, force: bool) -> None:
         raise ConfigError(f"{str(out)!r} cannot be the name of a file (it holds a zero byte): choose another name")
 
 
-def _summary(split: SceneSplit, spec: SceneSpec) -> dict[str, Any]:
-    counts = np.bincount(split.counts, minlength=spec.max_digits + 1)
-    return {"scenes": len(split.counts), "counts": counts.tolist()}
+def _counted(blocks: Iterator[SceneSplit], counts: np.ndarray) -> Iterator[SceneSplit]:
+    """``blocks`` as they are; how many of their scenes have 0, 1, ... digits is added to ``counts``."""
+    for block in blocks:
+        counts += np.bincount(block.counts, minlength=len(counts))
+        yield block

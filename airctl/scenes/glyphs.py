@@ -18,6 +18,7 @@ from airctl.config import hint
 from airctl.errors import ConfigError, InputFileError
 from airctl.files import is_regular, sha256_of
 from airctl.scenes.blobs import draw_blobs
+from airctl.scenes.digest import sha256_of_arrays
 from airctl.scenes.fetch import (
     MNIST_5K_NAME,
     MNIST_5K_SHA256,
@@ -77,15 +78,6 @@ def _is_folder(path: Path) -> bool:
         return path.is_dir()
     except (OSError, ValueError):
         return False
-
-
-def sha256_of_arrays(*arrays: np.ndarray) -> str:
-    """One sha256 over the dtypes, shapes and values of arrays."""
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-    return digest.hexdigest()
 
 
 def _glyphs(train: Images, test: Images, source: str) -> Glyphs:

@@ -20,10 +20,13 @@ import numpy as np
 
 from airctl.errors import AirctlError, InputFileError
 from airctl.files import is_regular
-from airctl.scenes.idx import MAX_DEFLATE_RATIO
+from airctl.scenes.idx import MAX_BYTES, MAX_DEFLATE_RATIO
 
 MAX_ATTRIBUTE_BYTES = 2**12
 _MAX_CHUNK_BYTES = 2**26
+_CACHE_BYTES = 2**23  # of unpacked chunks, for each dataset: blocks are smaller than the chunks of numbers are long
+_BLOCK_BYTES = 2**22
+_PICTURES = "an HDF5 file with a dataset of pictures"
 _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
 
 
@@ -33,15 +36,23 @@ class RefusedError(Exception):
 
 @contextmanager
 def opened(path: Path, expected: str) -> Iterator[h5py.File]:
-    """The file, open for reading; what goes wrong with it inside is an ``InputFileError`` of one sentence.
+    """The file, open for reading; ``InputFileError`` for what is none. Inside, ``translated`` belongs around reading.
 
-    ``expected`` says in it what the file should have been.
+    ``expected`` says in the error what the file should have been.
     """
     if not is_regular(path):
         raise InputFileError(f"{path}: no such file, expected {expected}")
+    with translated(path, expected):
+        file = h5py.File(path, "r", rdcc_nbytes=_CACHE_BYTES)
+    with file:
+        yield file
+
+
+@contextmanager
+def translated(path: Path, expected: str) -> Iterator[None]:
+    """What goes wrong with the open file inside is an ``InputFileError`` of one sentence."""
     try:
-        with h5py.File(path, "r") as file:
-            yield file
+        yield
     except AirctlError:
         raise
     except RefusedError as error:
@@ -90,13 +101,11 @@ def own_dataset(group: h5py.Group, name: str, layouts: tuple[int, ...]) -> h5py.
 
 
 def check_chunks(dataset: h5py.Dataset, name: str, most: int, on_disk: int) -> None:
-    """Refuse a dataset of more bytes than ``most``, half of the memory or what a file of ``on_disk`` bytes can hold."""
+    """Refuse a dataset of more bytes than ``most`` or than a file of ``on_disk`` bytes can hold, or of huge chunks."""
     size = math.prod(dataset.shape) * dataset.dtype.itemsize
     chunk = math.prod(dataset.chunks) * dataset.dtype.itemsize
     if size > min(most, on_disk * MAX_DEFLATE_RATIO) or chunk > _MAX_CHUNK_BYTES:
         raise RefusedError(f"{name} declares {size} bytes in chunks of {chunk}, which it cannot hold")
-    if size > half_of_the_memory():
-        raise RefusedError(f"{name} is {size} bytes large, more than half of this machine's memory")
     chunks = math.prod(-(-length // step) for length, step in zip(dataset.shape, dataset.chunks, strict=True))
     if dataset.id.get_num_chunks() != chunks or dataset.id.get_storage_size() > on_disk:
         raise RefusedError(f"{name} does not hold the {chunks} chunks that it declares")
@@ -110,22 +119,45 @@ def half_of_the_memory() -> float:
         return math.inf
 
 
-def read_dataset(path: Path, names: list[str], most: int) -> np.ndarray:
-    """The first of the datasets ``names`` that someone's own HDF5 file holds: at most ``most`` bytes of numbers."""
-    with opened(path, "an HDF5 file with a dataset of pictures") as file:
-        name = next((name for name in names if name.split("/")[0] in file.id), None)
-        if name is None:
-            raise RefusedError(f"holds no dataset {' or '.join(names)} (say which dataset to read)")
-        group, (*groups, last) = file, name.split("/")
-        for part in groups:
-            group = child(group, part, h5py.Group)
-        dataset = own_dataset(group, last, (h5py.h5d.CHUNKED, h5py.h5d.CONTIGUOUS))
-        if dataset.dtype.kind not in "uifb" or dataset.shape is None:
-            raise RefusedError(f"{name} is {dataset.dtype} and no array of numbers")
-        on_disk = path.stat().st_size
-        if dataset.chunks is not None:
-            check_chunks(dataset, name, most, on_disk)
-        elif not dataset.nbytes == dataset.id.get_storage_size() <= min(most, on_disk):
-            raise RefusedError(f"{name} declares {dataset.nbytes} bytes, which it does not hold")
-        values: np.ndarray = dataset[...]
-        return values
+def dataset_blocks(path: Path, names: list[str], most: int) -> Iterator[np.ndarray]:
+    """The first of the datasets ``names`` that someone's own HDF5 file holds: numbers, [n, ...] in blocks of rows.
+
+    A dataset of two dimensions comes in one block. ``InputFileError`` for more than ``most`` bytes in all.
+    """
+    with opened(path, _PICTURES) as file:
+        with translated(path, _PICTURES):
+            dataset = _own_numbers(file, names, most, path.stat().st_size)
+            rows = _rows_at_once(dataset)
+        for start in range(0, max(1, len(dataset)), max(1, rows)):
+            with translated(path, _PICTURES):
+                block: np.ndarray = dataset[start : start + rows]
+            yield block
+
+
+def _own_numbers(file: h5py.File, names: list[str], most: int, on_disk: int) -> h5py.Dataset:
+    name = next((name for name in names if name.split("/")[0] in file.id), None)
+    if name is None:
+        raise RefusedError(f"holds no dataset {' or '.join(names)} (say which dataset to read)")
+    group, (*groups, last) = file, name.split("/")
+    for part in groups:
+        group = child(group, part, h5py.Group)
+    dataset = own_dataset(group, last, (h5py.h5d.CHUNKED, h5py.h5d.CONTIGUOUS))
+    if dataset.dtype.kind not in "uifb" or not dataset.shape:
+        raise RefusedError(f"{name} is {dataset.dtype} and no array of numbers")
+    if dataset.chunks is not None:
+        check_chunks(dataset, name, most, on_disk)
+    elif not dataset.nbytes == dataset.id.get_storage_size() <= min(most, on_disk):
+        raise RefusedError(f"{name} declares {dataset.nbytes} bytes, which it does not hold")
+    return dataset
+
+
+def _rows_at_once(dataset: h5py.Dataset) -> int:
+    """As many as a block of some megabytes has: of a chunked dataset whole chunks, of one picture all."""
+    row = max(1, math.prod(dataset.shape[1:]) * int(dataset.dtype.itemsize))
+    rows = int(len(dataset) if dataset.ndim < 3 else 1 if dataset.chunks is None else dataset.chunks[0])
+    if rows * row > min(MAX_BYTES, half_of_the_memory()):
+        raise RefusedError(
+            f"{dataset.name} has {rows * row} bytes in a picture or a row of chunks, expected at most {MAX_BYTES} and "
+            "half of this machine's memory"
+        )
+    return int(max(1, rows) * max(1, _BLOCK_BYTES // max(1, rows * row)))

@@ -6,7 +6,7 @@ something bright, so that pictures with few objects teach as much as full ones.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,10 @@ from scipy.ndimage import uniform_filter
 from airctl.config import PictureConfig
 from airctl.errors import ConfigError
 from airctl.scenes.developing import WORKING_SIZE, choose, develop
+from airctl.scenes.digest import sha256_of_arrays
 from airctl.scenes.generate import check_output
-from airctl.scenes.glyphs import sha256_of_arrays
 from airctl.scenes.own import Picture
-from airctl.scenes.spec import SceneSplit
+from airctl.scenes.spec import SceneSplit, scenes_in_a_block
 from airctl.scenes.store import write_imported
 
 CANVAS = 50  # pixels a side: room for a handful of objects of the working size
@@ -46,10 +46,17 @@ def import_pictures(
     how = how or choose(pictures)
     canvases = [_at_least(develop(picture, how).canvas, CANVAS) for picture in pictures]
     generator = np.random.RandomState(seed)
-    images = crops(canvases, train + test, CANVAS, generator)
-    splits = SceneSplit.uncounted(images[:train]), SceneSplit.uncounted(images[train:])
-    source = f"{len(pictures)} pictures" if len(pictures) > 1 else Path(pictures[0].name).name
-    write_imported(out, *splits, how, WORKING_SIZE, seed, source, sha256_of_arrays(*canvases))
+    places = _places(canvases, train + test, CANVAS, generator)
+    told: dict[str, int | float | str] = {
+        "train": train,
+        "test": test,
+        "canvas": CANVAS,
+        "seed": seed,
+        "object_size": WORKING_SIZE,
+        "digits": f"{len(pictures)} pictures" if len(pictures) > 1 else Path(pictures[0].name).name,
+        "digits_sha256": sha256_of_arrays(*canvases),
+    }
+    write_imported(out, _blocks(canvases, places[:train]), _blocks(canvases, places[train:]), told, how)
     return how
 
 
@@ -58,15 +65,35 @@ def crops(canvases: Sequence[np.ndarray], number: int, side: int, generator: np.
 
     A canvas is chosen with a probability in proportion to its area.
     """
+    return _cut(canvases, _places(canvases, number, side, generator), side)
+
+
+def _places(canvases: Sequence[np.ndarray], number: int, side: int, generator: np.random.RandomState) -> np.ndarray:
+    """Which canvas, and the row and column in it, of each square, int32 [number, 3]."""
     areas = np.array([canvas.size for canvas in canvases], float)
-    chosen = generator.choice(len(canvases), number, p=areas / areas.sum())
-    out = np.empty((number, side, side), np.uint8)
+    chosen = generator.choice(len(canvases), number, p=areas / areas.sum()).astype(np.int32)
+    places = np.empty((number, 3), np.int32)
+    places[:, 0] = chosen
     for which, canvas in enumerate(canvases):
-        places = np.flatnonzero(chosen == which)
-        if len(places):
-            corners = _corners(canvas, len(places), side, generator)
-            out[places] = np.lib.stride_tricks.sliding_window_view(canvas, (side, side))[corners[:, 0], corners[:, 1]]
+        these = np.flatnonzero(chosen == which)
+        if len(these):
+            places[these, 1:] = _corners(canvas, len(these), side, generator)
+    return places
+
+
+def _cut(canvases: Sequence[np.ndarray], places: np.ndarray, side: int) -> np.ndarray:
+    out = np.empty((len(places), side, side), np.uint8)
+    for which in np.unique(places[:, 0]):
+        these = np.flatnonzero(places[:, 0] == which)
+        windows = np.lib.stride_tricks.sliding_window_view(canvases[which], (side, side))
+        out[these] = windows[places[these, 1], places[these, 2]]
     return out
+
+
+def _blocks(canvases: Sequence[np.ndarray], places: np.ndarray) -> Iterator[SceneSplit]:
+    step = scenes_in_a_block(CANVAS)
+    for start in range(0, len(places), step):
+        yield SceneSplit.uncounted(_cut(canvases, places[start : start + step], CANVAS))
 
 
 def _corners(canvas: np.ndarray, number: int, side: int, generator: np.random.RandomState) -> np.ndarray:

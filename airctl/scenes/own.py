@@ -1,6 +1,7 @@
 """A person's own pictures of scenes, read as from a stranger and fitted to a canvas bright on black, as scenes are.
 
-One picture is in memory at a time. It is bounded by ``MAX_PIXELS``, a stack by ``MAX_BYTES``, whatever a file declares.
+One picture is in memory at a time, bounded by ``MAX_PIXELS``; of an HDF5 stack some megabytes, of the other stacks all,
+bounded by ``MAX_BYTES``, whatever a file declares.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from PIL import Image
 
 from airctl.errors import ConfigError, InputFileError
 from airctl.files import is_regular
-from airctl.scenes.hdf5 import read_dataset
-from airctl.scenes.idx import MAX_BYTES
+from airctl.scenes.hdf5 import dataset_blocks
 from airctl.scenes.npy import npy_array, npz_array
 from airctl.scenes.picture_files import MAX_PIXELS, SUFFIXES, read_picture
+from airctl.scenes.spec import MAX_IMAGE_BYTES
 
 STACKS = {".npy", ".npz", ".h5", ".hdf5"}
 INVERT = ("auto", "yes", "no")
@@ -202,17 +203,23 @@ def read_stack(path: Path, dataset: str | None = None) -> Iterator[Picture]:
     if not is_regular(path):
         raise InputFileError(f"{path}: no such file, expected a stack of pictures")
     if path.suffix.lower() in (".h5", ".hdf5"):
-        stack = read_dataset(path, [dataset] if dataset else ["images", "test/images"], MAX_BYTES)
+        blocks = dataset_blocks(path, [dataset] if dataset else ["images", "test/images"], MAX_IMAGE_BYTES)
     else:
-        stack = npz_array(path, dataset or "images") if path.suffix.lower() == ".npz" else npy_array(path)
-    if stack.ndim == 2:
-        stack = stack[None]
-    if stack.ndim not in (3, 4) or (stack.ndim == 4 and stack.shape[3] != 3) or min(stack.shape) == 0:
-        raise InputFileError(f"{path}: holds an array of {stack.shape}, expected [n, h, w] or [n, h, w, 3]")
-    if stack.shape[1] * stack.shape[2] > MAX_PIXELS:
-        raise InputFileError(f"{path}: has pictures of {stack.shape[1:3]} pixels, expected at most {MAX_PIXELS} in all")
-    for place, values in enumerate(stack):
-        yield Picture(f"{path}[{place}]", _as_pixels(values, path))
+        whole = npz_array(path, dataset or "images") if path.suffix.lower() == ".npz" else npy_array(path)
+        blocks = iter([whole])
+    place = 0
+    for stack in blocks:
+        if stack.ndim == 2:
+            stack = stack[None]
+        if stack.ndim not in (3, 4) or (stack.ndim == 4 and stack.shape[3] != 3) or min(stack.shape) == 0:
+            raise InputFileError(f"{path}: holds an array of {stack.shape}, expected [n, h, w] or [n, h, w, 3]")
+        if stack.shape[1] * stack.shape[2] > MAX_PIXELS:
+            raise InputFileError(
+                f"{path}: has pictures of {stack.shape[1:3]} pixels, expected at most {MAX_PIXELS} in all"
+            )
+        for values in stack:
+            yield Picture(f"{path}[{place}]", _as_pixels(values, path))
+            place += 1
 
 
 def _as_pixels(values: np.ndarray, path: Path) -> np.ndarray:

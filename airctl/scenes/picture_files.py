@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,11 @@ from PIL import Image, ImageOps
 
 from airctl.errors import InputFileError
 from airctl.files import is_regular
+from airctl.scenes.hdf5 import half_of_the_memory
 
 MAX_PIXELS = 2**26
+_DECODED = 8  # bytes a pixel while it is decoded, at most: Pillow's four, and ours
+_STRIP = 2**20  # pixels converted at once
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
 
@@ -64,17 +67,43 @@ def open_picture(path: Path, most: int) -> Image.Image:
 
 
 def _check_size(picture: Image.Image, path: Path, most: int) -> None:
-    if not 0 < picture.width * picture.height <= most:
+    """Refuse more than ``most`` pixels, and what this machine's memory cannot hold while it is decoded."""
+    pixels = picture.width * picture.height
+    if not 0 < pixels <= most:
         raise InputFileError(f"{path}: declares {picture.size} pixels, expected at most {most} in all")
+    needed, memory = pixels * _DECODED, half_of_the_memory()
+    if needed > memory:
+        raise InputFileError(
+            f"{path}: its {picture.size} pixels need up to {needed / 1e9:.2f} GB while they are decoded, more than "
+            f"half of this machine's memory ({memory / 1e9:.2f} GB): cut it into parts"
+        )
 
 
 def _decoded(picture: Image.Image) -> np.ndarray:
     if picture.mode.startswith("I;16"):
         return _upright(np.asarray(picture).astype(np.uint16), picture)
-    upright = ImageOps.exif_transpose(picture)
-    if upright.has_transparency_data:
-        upright = _opaque(upright.convert("RGBA"))
-    return np.asarray(upright.convert("L" if upright.mode in ("1", "L") else "RGB"))
+    ImageOps.exif_transpose(picture, in_place=True)
+    if picture.has_transparency_data:
+        return _opaque(picture)
+    return _pixels(picture, lambda strip: strip.convert("L" if picture.mode in ("1", "L") else "RGB"))
+
+
+def _pixels(picture: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> np.ndarray:
+    """All pixels, ``convert``ed a strip at a time: Pillow keeps four bytes of each, and NumPy takes two copies."""
+    out: np.ndarray | None = None
+    for strip, start in _strips(picture):
+        values = np.asarray(convert(strip))
+        if out is None:
+            out = np.empty((picture.height, *values.shape[1:]), np.uint8)
+        out[start : start + len(values)] = values
+    assert out is not None
+    return out
+
+
+def _strips(picture: Image.Image) -> Iterator[tuple[Image.Image, int]]:
+    rows = max(1, _STRIP // picture.width)
+    for start in range(0, picture.height, rows):
+        yield picture.crop((0, start, picture.width, min(start + rows, picture.height))), start
 
 
 def _upright(values: np.ndarray, picture: Image.Image) -> np.ndarray:
@@ -89,12 +118,20 @@ def _upright(values: np.ndarray, picture: Image.Image) -> np.ndarray:
     return np.ascontiguousarray(values)
 
 
-def _opaque(picture: Image.Image) -> Image.Image:
-    """The picture on black if what it shows is bright, else on white."""
-    alpha = np.asarray(picture.getchannel("A"))
-    shown = np.asarray(picture.convert("L"))[alpha > 127]
-    behind = 0 if shown.size == 0 or shown.mean() > 127 else 255
-    return Image.alpha_composite(Image.new("RGBA", picture.size, (behind, behind, behind, 255)), picture)
+def _opaque(picture: Image.Image) -> np.ndarray:
+    """The picture on black if what it shows is bright, else on white: uint8 [h, w, 3]."""
+    total = number = 0
+    for strip, _ in _strips(picture):
+        strip = strip.convert("RGBA")
+        shown = np.asarray(strip.convert("L"))[np.asarray(strip.getchannel("A")) > 127]
+        total, number = total + int(shown.sum(dtype=np.int64)), number + shown.size
+    behind = 0 if number == 0 or total > 127 * number else 255
+
+    def on_it(strip: Image.Image) -> Image.Image:
+        strip = strip.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", strip.size, (behind, behind, behind, 255)), strip).convert("RGB")
+
+    return _pixels(picture, on_it)
 
 
 def _reason(error: Exception) -> str:

@@ -5,7 +5,8 @@ n scenes of M = max(1, max_digits) objects at most, on a canvas of H = W = ``can
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -16,7 +17,8 @@ from airctl.scenes.resize import Resize, resize_bilinear, resize_nearest
 MAX_SCALE = 100.0
 SDS_ABOVE_ZERO = 6  # of the scale: one draw in 10^9 is further off
 MAX_CANVAS = 4096
-MAX_IMAGE_BYTES = 2**34
+MAX_IMAGE_BYTES = 2**37  # of a file, on the disk: no more than a block of it is ever in memory
+BLOCK_BYTES = 2**20  # of images in a block of scenes, about, and in a chunk of a file
 NO_LABEL = 255
 NO_COUNT = 255  # of a scene whose objects nobody has counted
 
@@ -96,6 +98,11 @@ class SceneSpec:
         return max(1, self.max_digits)
 
 
+def scenes_in_a_block(canvas: int) -> int:
+    """How many scenes of ``canvas`` pixels a side are made, written and read at once."""
+    return max(1, BLOCK_BYTES // canvas**2)
+
+
 @dataclass(frozen=True)
 class SceneSplit:
     """Scenes with their ground truth; slots from ``counts`` on are padding. Objects stand in the order of drawing."""
@@ -112,6 +119,18 @@ class SceneSplit:
         """Of which scenes the true count is known, bool [n]."""
         known: np.ndarray = self.counts != NO_COUNT
         return known
+
+    def blocks(self, scenes: int | None = None) -> Iterator[SceneSplit]:
+        """The scenes in turn, so many at a time; by default a block."""
+        step = scenes or scenes_in_a_block(self.images.shape[1])
+        for start in range(0, len(self.counts), step):
+            yield SceneSplit(*(getattr(self, field.name)[start : start + step] for field in fields(self)))
+
+    @staticmethod
+    def joined(blocks: Iterable[SceneSplit], spec: SceneSpec) -> SceneSplit:
+        """All scenes of ``blocks``; those of no scenes are of the shapes that ``spec`` says."""
+        parts = [SceneSplit.blank(0, spec), *blocks]
+        return SceneSplit(*(np.concatenate([getattr(p, field.name) for p in parts]) for field in fields(SceneSplit)))
 
     @staticmethod
     def uncounted(images: np.ndarray) -> SceneSplit:

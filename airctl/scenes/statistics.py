@@ -2,48 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from airctl.scenes.spec import SceneSplit
+from airctl.scenes.spec import NO_COUNT, SceneSplit
+from airctl.scenes.stored import KeptScenes
 
 BINS = 16  # of the histogram of pixel values, 16 values each
-_ROWS = 1000  # scenes looked at at once
+_PIXELS = 2**20  # looked at at once: eight bytes each
+_BOXES = 2**16  # scenes whose boxes are looked at at once
 NOTHING: Mapping[str, int | float | str] = MappingProxyType({})
 
 
-def statistics(split: SceneSplit) -> dict[str, Any]:
-    """Counts and pixels of the scenes; pixel values are 0..255, boxes in pixels, shares 0..1.
+def statistics(scenes: SceneSplit | Iterable[SceneSplit]) -> dict[str, Any]:
+    """Counts and pixels of scenes, whole or in blocks; pixel values are 0..255, boxes in pixels, shares 0..1.
 
     ``overlap`` is the share of the scenes with two objects or more in which the boxes of two touch.
     """
-    images, counts = split.images, split.counts
-    known = split.counted
-    histogram = np.zeros(256, np.int64)
-    sums = np.empty(len(images))
-    for start in range(0, len(images), _ROWS):
-        piece = images[start : start + _ROWS]
-        histogram += np.bincount(piece.ravel(), minlength=256)
-        sums[start : start + _ROWS] = piece.mean((1, 2))
-    values, pixels = np.arange(256), max(1, int(histogram.sum()))
-    mean = float((histogram * values).sum() / pixels)
-    there = split.boxes[split.boxes[..., 2] > split.boxes[..., 0]].astype(int)
-    sides = there[:, 2:] - there[:, :2]
-    several = known & (counts > 1)
+    histogram, sides = np.zeros(256, np.int64), np.zeros(2, np.int64)
+    counts, ink = np.zeros(NO_COUNT, np.int64), np.zeros(NO_COUNT, np.int64)  # scenes and sum of pixels, by count
+    number = pixels = boxes = several = overlapping = 0
+    for block in scenes.blocks() if isinstance(scenes, SceneSplit) else scenes:
+        number += len(block.counts)
+        pixels += block.images.size
+        known = block.counted
+        here = block.counts[known]
+        flat = block.images.reshape(-1)
+        for start in range(0, len(flat), _PIXELS):
+            histogram += np.bincount(flat[start : start + _PIXELS], minlength=256)
+        sums = block.images.reshape(len(block.counts), -1).sum(1, dtype=np.int64)[known]
+        counts += np.bincount(here, minlength=NO_COUNT)
+        np.add.at(ink, here, sums)
+        there = block.boxes[block.boxes[..., 2] > block.boxes[..., 0]].astype(int)
+        sides += (there[:, 2:] - there[:, :2]).sum(0)
+        boxes += len(there)
+        crowded = block.boxes[known & (block.counts > 1)].astype(int)
+        several += len(crowded)
+        overlapping += int(_overlap(crowded).sum())
+    values, scene = np.arange(256), pixels // max(1, number)
+    mean = float((histogram * values).sum() / max(1, pixels))
+    seen = np.flatnonzero(counts)
     return {
-        "scenes": len(counts),
-        "counts": np.bincount(counts[known]).tolist(),
+        "scenes": number,
+        "counts": counts[: seen[-1] + 1 if len(seen) else 0].tolist(),
         "mean_pixel": mean,
-        "pixel_sd": float(np.sqrt((histogram * (values - mean) ** 2).sum() / pixels)),
-        "black": float(histogram[0] / pixels),
-        "white": float(histogram[255] / pixels),
+        "pixel_sd": float(np.sqrt((histogram * (values - mean) ** 2).sum() / max(1, pixels))),
+        "black": float(histogram[0] / max(1, pixels)),
+        "white": float(histogram[255] / max(1, pixels)),
         "pixel_histogram": histogram.reshape(BINS, -1).sum(1).tolist(),
-        "mean_pixel_by_count": {int(n): float(sums[counts == n].mean()) for n in np.unique(counts[known])},
-        "mean_box": sides.mean(0).tolist() if len(sides) else None,
-        "overlap": float(_overlap(split.boxes[several].astype(int)).mean()) if several.any() else None,
+        "mean_pixel_by_count": {n: float(ink[n] / (counts[n] * scene)) for n in seen.tolist()},
+        "mean_box": (sides / boxes).tolist() if boxes else None,
+        "overlap": overlapping / several if several else None,
     }
 
 
@@ -58,15 +70,18 @@ def _overlap(boxes: np.ndarray) -> np.ndarray:
 MARGIN = 1.35  # of an object with the margin that it needs, over the longer side of its ink: a digit of MNIST's 28 px
 
 
-def object_size(split: SceneSplit, attributes: Mapping[str, int | float | str] = NOTHING) -> float:
+def object_size(split: SceneSplit | KeptScenes, attributes: Mapping[str, int | float | str] = NOTHING) -> float:
     """The side in pixels of an object with its margin: what the file's ``attributes`` say, if they do.
 
     Otherwise an estimate from the true boxes; a quarter of the canvas without any.
     """
     if "object_size" in attributes:
         return float(attributes["object_size"])
-    there = split.boxes[..., 0] >= 0
-    if not there.any():
-        return float(split.images.shape[-1] / 4)
-    boxes = split.boxes[there].astype(float)
-    return float(round(MARGIN * (boxes[:, 2:] - boxes[:, :2]).max(1).mean(), 1))
+    total = number = 0
+    for start in range(0, len(split.boxes), _BOXES):
+        boxes = split.boxes[start : start + _BOXES]
+        there = boxes[boxes[..., 0] >= 0].astype(int)
+        if len(there):
+            total += int((there[:, 2:] - there[:, :2]).max(1).sum())
+        number += len(there)
+    return float(round(MARGIN * (total / number), 1)) if number else float(split.images.shape[-1] / 4)

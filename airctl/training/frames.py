@@ -13,7 +13,7 @@ from airctl.evaluation.gallery import record_of
 from airctl.inference import find
 from airctl.model import AIR
 from airctl.results.records import choose
-from airctl.scenes import SceneSplit
+from airctl.scenes import KeptScenes
 
 _DIGITS = (1, 2, 3, 5, 7)
 
@@ -33,7 +33,7 @@ class Watched:
     boxes: np.ndarray  # [S, M, 4]
 
     @classmethod
-    def of(cls, split: SceneSplit, start: int) -> Watched:
+    def of(cls, split: KeptScenes, start: int) -> Watched:
         """From the scenes that are held out, from ``start`` on; from all if none are. None without true counts."""
         start = start if start < len(split.counts) else 0
         known = start + split.counted[start:].nonzero()[0]

@@ -19,7 +19,7 @@ from airctl import scenes
 from airctl.config import Config
 from airctl.errors import InputFileError, NotFiniteError
 from airctl.evaluation.collapse import CountState, advice
-from airctl.inference import passes, usual_of
+from airctl.inference import Images, passes, usual_of
 from airctl.model import Proposals
 from airctl.results.training import TrainResult
 from airctl.training import checkpoint
@@ -68,7 +68,7 @@ class Session:
         self,
         folder: RunFolder,
         config: Config,
-        split: scenes.SceneSplit,
+        split: scenes.KeptScenes,
         device: torch.device,
         on_progress: Callable[[Progress], None],
         say: Callable[[str], None],
@@ -79,7 +79,7 @@ class Session:
         self.on_progress, self.say, self.warn, self.board = on_progress, say, warn, board
         self.collapses: list[str | None] = []  # what each validation of this call found
         held_out = config.train.validation
-        images = torch.from_numpy(split.images).to(device)
+        images = Images(split.images, device)
         number = len(images) - held_out
         self.order = SceneOrder(config.train.seed, max(0, number), config.train.batch)
         self.images, self.validation = images[:number], images[number:]
@@ -110,8 +110,8 @@ class Session:
 
     def _step(self) -> None:
         settings, state = self.config.train, self.state
-        indices = torch.from_numpy(self.order.at(state.step)).to(self.device)
-        surrogate = training_step(self.learner, self.config, self.images[indices], state.step, 0.5**state.retries)
+        images = self.images.batch(self.order.at(state.step))
+        surrogate = training_step(self.learner, self.config, images, state.step, 0.5**state.retries)
         self._require_finite_weights()
         state.step += 1
         row: dict[str, Any] = {"step": state.step, "elbo": surrogate.elbo.mean().item()}

@@ -1,4 +1,4 @@
-"""Pictures as JPEG of at most so many pixels and so many bytes, for a page that holds hundreds of them."""
+"""Pictures as JPEG or PNG of at most so many pixels and bytes, for a page that holds hundreds of them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,26 @@ def as_image(picture: np.ndarray) -> Image.Image:
     if picture.ndim not in (2, 3) or picture.shape[2:] not in ((), (3,)) or not picture.size:
         raise ValueError(f"a picture has the shape [h, w] or [h, w, 3], none of them 0; this one has {picture.shape}")
     if np.issubdtype(picture.dtype, np.floating):
-        picture = (np.clip(np.nan_to_num(picture), 0, 1) * 255).round().astype(np.uint8)
+        picture = in_bytes(picture)
     if picture.dtype != np.uint8:
         raise ValueError(f"a picture is of uint8, or of floats in [0, 1]; this one is of {picture.dtype}")
     return Image.fromarray(np.ascontiguousarray(picture))
 
 
-def jpeg(image: Image.Image, pixels: int, most: int) -> bytes:
-    """``image`` with at most ``pixels`` pixels as a JPEG file of at most ``most`` bytes (1000 or more).
+def in_bytes(picture: np.ndarray) -> np.ndarray:
+    """A picture of floats as uint8: 1 is 255, what is beyond 0 and 1 is cut off. Row by row, as floats are large."""
+    out = np.empty(picture.shape, np.uint8)
+    for row, values in zip(out, picture, strict=True):
+        row[...] = (np.clip(np.nan_to_num(values), 0, 1) * 255).round()
+    return out
 
-    Quality is lowered first and then the size: what is smaller can still be read, what has blocks misleads.
+
+def packed(image: Image.Image, pixels: int, most: int) -> bytes:
+    """``image`` with at most ``pixels`` pixels in a file of at most ``most`` bytes (1000 or more), PNG or JPEG.
+
+    A PNG, which loses nothing, where it is the smaller of the two: a flat picture, whose own file is small, must not
+    become many times as large. Of a JPEG quality is lowered first and then the size: what is smaller can still be
+    read, what has blocks misleads.
     """
     scale = min(1.0, (pixels / (image.width * image.height)) ** 0.5, _LONGEST / max(image.size))
     while True:
@@ -36,7 +46,13 @@ def jpeg(image: Image.Image, pixels: int, most: int) -> bytes:
             continue
         scaled = image if size == image.size else image.resize(size, Image.Resampling.BOX)
         for quality in _QUALITIES:
-            file = io.BytesIO()
-            scaled.save(file, format="JPEG", quality=quality)
-            if file.tell() <= most or size == (1, 1):
-                return file.getvalue()
+            jpeg = _saved(scaled, "JPEG", quality=quality)
+            if len(jpeg) <= most or size == (1, 1):
+                png = _saved(scaled, "PNG")
+                return png if len(png) < len(jpeg) else jpeg
+
+
+def _saved(image: Image.Image, kind: str, **options: int) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format=kind, **options)
+    return file.getvalue()

@@ -25,7 +25,7 @@ function drawn(name, attributes, ...children) {
   return element;
 }
 
-const jpeg = (text) => "data:image/jpeg;base64," + text;
+const address = (text) => `data:image/${text.startsWith("iVBOR") ? "png" : "jpeg"};base64,` + text;
 
 // In plain words what is wrong with a count; a limit that was reached is told with whatever else is.
 function sentence(picture) {
@@ -67,7 +67,7 @@ function pictured() {
 }
 
 function card(picture) {
-  const image = make("img", { src: jpeg(picture.small ?? picture.large), alt: "", loading: "lazy", decoding: "async" });
+  const image = make("img", { src: address(picture.small ?? picture.large), alt: "", loading: "lazy", decoding: "async" });
   if (Math.max(...picture.size) < 200) image.className = "pixels";
   const look = make("button", { type: "button", class: "look" }, image, outlines(picture));
   look.setAttribute("aria-label", `${picture.name}: ${counted(picture.count)}, enlarge`);
@@ -152,7 +152,7 @@ let now = null; // the picture that is zoomed: {picture, images, svg, rects, cho
 
 function loaded(text) {
   if (!text) return Promise.resolve(null);
-  const image = make("img", { src: jpeg(text), alt: "" });
+  const image = make("img", { src: address(text), alt: "" });
   return image.decode().then(() => image);
 }
 
@@ -165,7 +165,7 @@ function zoom(picture) {
   byId("zoom-verdict").hidden = !flagged(picture);
   byId("zoom-verdict").textContent = sentence(picture);
   byId("zoom-small").hidden = Boolean(picture.large);
-  const image = make("img", { src: jpeg(picture.large ?? picture.small), alt: picture.name, decoding: "async" });
+  const image = make("img", { src: address(picture.large ?? picture.small), alt: picture.name, decoding: "async" });
   if (Math.max(...picture.size) < 400) image.className = "pixels";
   const svg = drawn("svg", { viewBox: `0 0 ${picture.size.join(" ")}`, role: "group", "aria-label": "objects" });
   const rects = picture.boxes.map(([x0, y0, x1, y1, probability], index) => {

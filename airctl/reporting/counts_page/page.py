@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from airctl.files import write_text
-from airctl.reporting.counts_page.compressed import as_image, jpeg
+from airctl.reporting.counts_page.compressed import as_image, packed
 from airctl.reporting.html_file import html_file, script_json
 from airctl.reporting.palette import STEP_COLOURS
 from airctl.reporting.words import format_number
@@ -124,16 +124,16 @@ def _row(found: FoundPicture) -> dict[str, Any]:
 
 def _pictures(image: Image.Image, drawn: Image.Image | None) -> dict[str, str]:
     """Base64 of ``large``, of ``small`` where that is another picture, and of ``drawn`` if there is one."""
-    kept = {"large": _text(jpeg(image, MOST_PIXELS, MOST_BYTES))}
+    kept = {"large": _text(packed(image, MOST_PIXELS, MOST_BYTES))}
     if image.width * image.height > SMALL_PIXELS:
         kept["small"] = _small(image)
     if drawn is not None:
-        kept["drawn"] = _text(jpeg(drawn, DRAWN_PIXELS, DRAWN_BYTES))
+        kept["drawn"] = _text(packed(drawn, DRAWN_PIXELS, DRAWN_BYTES))
     return kept
 
 
 def _small(image: Image.Image) -> str:
-    return _text(jpeg(image, SMALL_PIXELS, SMALL_BYTES))
+    return _text(packed(image, SMALL_PIXELS, SMALL_BYTES))
 
 
 def _text(file: bytes) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from airctl.reporting.counts_page.compressed import as_image, jpeg
+from airctl.reporting.counts_page.compressed import as_image, packed
 
 
 def noise(height: int, width: int, *channels: int) -> np.ndarray:
@@ -24,14 +24,14 @@ def reopened(file: bytes) -> Image.Image:
 def test_white_noise_keeps_to_the_bytes(channels: tuple[int, ...], most: int) -> None:
     """Nothing compresses worse; without a budget it is much more."""
     image = as_image(noise(600, 900, *channels))
-    assert len(jpeg(image, 10**6, most)) <= most
-    assert len(jpeg(image, 10**6, 10**9)) > 76_000
+    assert len(packed(image, 10**6, most)) <= most
+    assert len(packed(image, 10**6, 10**9)) > 76_000
 
 
 @pytest.mark.parametrize("shape", [(3000, 1000), (1000, 1000), (1, 70_000), (70_000, 1)])
 def test_a_large_picture_keeps_to_the_pixels_and_its_shape(shape: tuple[int, int]) -> None:
-    assert reopened(jpeg(as_image(np.zeros(shape, np.uint8)), 10**8, 10**6)).width > 0
-    small = reopened(jpeg(as_image(np.zeros(shape, np.uint8)), 10_000, 10**6))
+    assert reopened(packed(as_image(np.zeros(shape, np.uint8)), 10**8, 10**6)).width > 0
+    small = reopened(packed(as_image(np.zeros(shape, np.uint8)), 10_000, 10**6))
     assert small.width * small.height <= 10_000
     if min(shape) > 1:
         assert small.height / small.width == pytest.approx(shape[0] / shape[1], rel=0.02)
@@ -41,7 +41,7 @@ def test_what_fits_is_not_made_smaller_and_is_the_same_picture() -> None:
     """A smooth picture comes back within two grey levels; its mirror image does not."""
     y, x = np.mgrid[:90, :120]
     picture = (x + y).astype(np.uint8)
-    back = np.asarray(reopened(jpeg(as_image(picture), 10**6, 10**6))).astype(int)
+    back = np.asarray(reopened(packed(as_image(picture), 10**6, 10**6))).astype(int)
     assert back.shape == picture.shape
     assert abs(back - picture).max() <= 2
     assert abs(back[:, ::-1] - picture).max() > 50
