@@ -53,10 +53,9 @@ class FoundTold:
         self.pictures = self.objects = self.flagged = 0
 
     def __call__(self, found: Found) -> None:
-        from airctl.commands.found_files import as_result
         from airctl.reporting.words import VERDICTS
 
-        result = as_result(found)
+        result = found.result()
         self.pictures += 1
         self.objects += result.count
         if result.verdict != FINE:

@@ -6,14 +6,12 @@ import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from airctl.commands.found_files import FoundFiles, as_result, check_folder, key, mended
+from airctl.commands.found_files import FoundFiles, check_folder, key, mended
 from airctl.commands.loaded import Loaded, load
 from airctl.errors import ConfigError
 from airctl.inference import Found, find_in_pictures
 from airctl.scenes import Fitting, Picture, read_scenes
 from airctl.scenes.own import Refuse
-
-__all__ = ["as_result", "infer"]
 
 _BATCH, _BATCH_PIXELS = 64, 2**25  # pictures read at once: so many, and no more once they have so many pixels
 

@@ -6,18 +6,21 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
 from airctl.errors import ConfigError
+from airctl.formats import frames
 from airctl.inference.answer import Answer
 from airctl.inference.detections import INK
 from airctl.inference.passes import CHUNK, passes
 from airctl.inference.verdict import left_over, verdict
 from airctl.inference.whole import TILE, find_in_whole
 from airctl.model import AIR, Gaussian, Proposals
+from airctl.results.found import FoundObject, FoundPicture
 from airctl.scenes import Fitted, Fitting, Picture, PictureConfig, choose, develop, fit
 from airctl.scenes.developing import ROOM
 
@@ -62,6 +65,41 @@ class Found:
     def crops(self) -> list[np.ndarray]:
         """The objects cut out of the picture."""
         return [cut_out(self.picture, box.box) for box in self.boxes]
+
+    def result(self) -> FoundPicture:
+        """The same without pixels, rounded to a tenth of a pixel and a hundredth of a per cent: what files are told."""
+        height, width = self.picture.shape[:2]
+        boxes = [
+            FoundObject((round(x0, 1), round(y0, 1), round(x1, 1), round(y1, 1)), round(box.probability, 4))
+            for box in self.boxes
+            for x0, y0, x1, y1 in [box.box]
+        ]
+        return FoundPicture(
+            image=self.image,
+            count=self.count,
+            width=width,
+            height=height,
+            fit=round(self.fit, 4),
+            at_limit=self.at_limit,
+            verdict=self.verdict,
+            first=self.first,
+            probabilities=[round(p, 4) for p in self.probabilities],
+            boxes=boxes,
+        )
+
+    def to_pandas(self) -> Any:
+        """A ``pandas.DataFrame`` with the columns of objects.csv and a row for each object; ``ConfigError`` without it.
+
+        Edges are float64 pixels of the picture.
+        """
+        return frames.to_pandas(self.result())
+
+    def to_supervision(self) -> Any:
+        """``supervision.Detections`` of the n objects; ``ConfigError`` without supervision.
+
+        xyxy float32 [n, 4] pixels of the picture, confidence float32 [n] the probabilities, class_id int [n] all 0.
+        """
+        return frames.to_supervision(self.result())
 
     def kept(self, min_score: float = 0.0, exclude_edges: bool = False) -> Found:
         """Without objects less probable than ``min_score`` or, with ``exclude_edges``, cut off by the border.
