@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from airctl import config, scenes
-from airctl.commands.loaded import load
+from airctl.commands.loaded import load, place_of
 from airctl.config import Config
 from airctl.files import is_regular, sha256_of
 from airctl.results.summary import DataOrigin, DataSummary, ModelSummary, RunSummary, SplitSummary
@@ -16,11 +16,11 @@ from airctl.training import checkpoint as checkpoints
 
 
 def info(path: Path | str) -> DataSummary | RunSummary | ModelSummary:
-    """What ``path`` is: a scene file, a run folder or an exported model. Every byte of a file is checked.
+    """What ``path`` is: a scene file, a run folder or an exported model, which may be the name of one of airctl's own.
 
-    ``InputFileError`` or ``ConfigError`` for anything else.
+    Every byte of a file is checked. ``InputFileError`` or ``ConfigError`` for anything else.
     """
-    path = Path(path)
+    path = place_of(path)
     if path.is_dir():
         return _run(path)
     return _model(path) if path.suffix == exported.SUFFIX else _data(path)

@@ -5,6 +5,7 @@ from airctl.inference.detections import Detections, detections, find
 from airctl.inference.passes import CHUNK, passes
 from airctl.inference.pictures import Box, Found, find_in_pictures
 from airctl.inference.verdict import usual_of
+from airctl.inference.views import check_choices
 from airctl.inference.whole import WholePicture, find_in_whole
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Detections",
     "Found",
     "WholePicture",
+    "check_choices",
     "detections",
     "find",
     "find_in_pictures",
