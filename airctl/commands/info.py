@@ -35,16 +35,18 @@ def changed(chosen: Config) -> list[str]:
 def _data(path: Path) -> DataSummary:
     told: dict[str, Any] = dict(scenes.read_attributes(path))
     how = asdict(scenes.picture_of(told)) if told["preset"] == scenes.IMPORTED else None
-    told = {name: value for name, value in told.items() if not name.startswith("picture_")}
+    size = scenes.told_size(told)
+    told = {name: value for name, value in told.items() if not name.startswith(("picture_", "ink_size", "object_size"))}
     file_schema, sizes = told.pop("schema"), {split: told.pop(split) for split in ("train", "test")}
     statistics: dict[str, Any] = {
         split: SplitSummary(**scenes.statistics(scenes.read_split(path, split))) if size else None
         for split, size in sizes.items()
     }
-    size, sha256 = path.stat().st_size, sha256_of(path)
+    sha256 = sha256_of(path)
     return DataSummary(
-        path=str(path), bytes=size, sha256=sha256, file_schema=file_schema, picture=how, **told, **statistics
-    )
+        path=str(path), bytes=path.stat().st_size, sha256=sha256, file_schema=file_schema, picture=how,
+        object_size=size, **told, **statistics,
+    )  # fmt: skip
 
 
 def _run(path: Path) -> RunSummary:

@@ -83,7 +83,8 @@ class Loaded:
         return found[0] if single and len(found) == 1 else found
 
     def __repr__(self) -> str:
-        return f"<airctl model {self.run}: {self.config.preset}, step {self.step}>"
+        name = self.run.stem if self.run.parent == WEIGHTS else self.run
+        return f"<airctl model {name}: {self.config.preset}, step {self.step}>"
 
     def log_p(self, num_steps: int | None = None) -> Tensor:
         """The count prior at the end of its annealing, log p(n) [N + 1]."""

@@ -12,9 +12,10 @@ from airctl.scenes.generate import check_output, generate_data
 from airctl.scenes.glyphs import NAMED_SOURCES, Glyphs, load_glyphs
 from airctl.scenes.idx import read_idx
 from airctl.scenes.importing import import_pictures
+from airctl.scenes.ink import ink_size, object_size, told_size
 from airctl.scenes.own import Fitted, Fitting, Picture, fit, read_scenes
 from airctl.scenes.spec import PRESETS, SceneSpec, SceneSplit
-from airctl.scenes.statistics import object_size, statistics
+from airctl.scenes.statistics import statistics
 from airctl.scenes.store import IMPORTED, picture_of, read_attributes, read_split, write_scenes
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "fit",
     "generate_data",
     "import_pictures",
+    "ink_size",
     "load_glyphs",
     "object_size",
     "picture_of",
@@ -45,5 +47,6 @@ __all__ = [
     "read_scenes",
     "read_split",
     "statistics",
+    "told_size",
     "write_scenes",
 ]

@@ -14,8 +14,9 @@ from airctl.files import sha256_of
 from airctl.scenes.compose import compose_scenes
 from airctl.scenes.fetch import Say
 from airctl.scenes.glyphs import load_glyphs
+from airctl.scenes.ink import told_size
 from airctl.scenes.spec import SceneSpec, SceneSplit
-from airctl.scenes.store import write_scenes
+from airctl.scenes.store import read_attributes, write_scenes
 
 
 def say_on_stderr(message: str) -> None:
@@ -50,7 +51,7 @@ def generate_data(
         "digits": {"source": glyphs.source, "sha256": glyphs.sha256},
         "preset": spec.preset,
         "seed": spec.seed,
-        "object_size": spec.object_size(glyphs),
+        "object_size": told_size(read_attributes(out)),
         "train": _summary(train, spec),
         "test": _summary(test, spec),
     }

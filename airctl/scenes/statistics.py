@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,6 @@ from airctl.scenes.spec import SceneSplit
 
 BINS = 16  # of the histogram of pixel values, 16 values each
 _ROWS = 1000  # scenes looked at at once
-NOTHING: Mapping[str, int | float | str] = MappingProxyType({})
 
 
 def statistics(split: SceneSplit) -> dict[str, Any]:
@@ -53,20 +50,3 @@ def _overlap(boxes: np.ndarray) -> np.ndarray:
     high = np.minimum(boxes[:, :, None, 2:], boxes[:, None, :, 2:])
     shared = (high > low).all(-1) & ~np.eye(boxes.shape[1], dtype=bool)
     return np.asarray(shared.any((1, 2)))
-
-
-MARGIN = 1.35  # of an object with the margin that it needs, over the longer side of its ink: a digit of MNIST's 28 px
-
-
-def object_size(split: SceneSplit, attributes: Mapping[str, int | float | str] = NOTHING) -> float:
-    """The side in pixels of an object with its margin: what the file's ``attributes`` say, if they do.
-
-    Otherwise an estimate from the true boxes; a quarter of the canvas without any.
-    """
-    if "object_size" in attributes:
-        return float(attributes["object_size"])
-    there = split.boxes[..., 0] >= 0
-    if not there.any():
-        return float(split.images.shape[-1] / 4)
-    boxes = split.boxes[there].astype(float)
-    return float(round(MARGIN * (boxes[:, 2:] - boxes[:, :2]).max(1).mean(), 1))

@@ -24,6 +24,7 @@ from airctl.scenes.hdf5 import (
     own_dataset,
     read_attribute,
 )
+from airctl.scenes.ink import ink_size
 from airctl.scenes.spec import MAX_CANVAS, MAX_IMAGE_BYTES, NO_LABEL, SceneSpec, SceneSplit
 
 SCHEMA = 1
@@ -61,7 +62,8 @@ _ATTRIBUTES: dict[str, type] = {
 }
 _OPTIONAL: dict[str, type] = {  # not in every file
     "min_digits": int,  # without it, 0
-    "object_size": float,  # files of older versions and files without objects have none
+    "object_size": float,  # of imported files; files composed by older versions may have glyph side / scale_mean here
+    "ink_size": float,  # of composed files with objects to train on; those of older versions have none
     **{f"picture_{field.name}": {"str": str, "float": float}[str(field.type)] for field in fields(PictureConfig)},
 }
 
@@ -78,7 +80,7 @@ def write_scenes(
 
     The file is made in memory and then written by plain writes, so that a full disk is reported as one.
     """
-    _write(path, _attributes(spec, glyphs), train, test, [field.name for field in fields(SceneSplit)], replace)
+    _write(path, _attributes(spec, glyphs, train), train, test, [field.name for field in fields(SceneSplit)], replace)
 
 
 def write_imported(
@@ -152,11 +154,11 @@ def _write(
     write_bytes(path, buffer.getbuffer(), replace)
 
 
-def _attributes(spec: SceneSpec, glyphs: Glyphs) -> dict[str, Attribute]:
+def _attributes(spec: SceneSpec, glyphs: Glyphs, train: SceneSplit) -> dict[str, Attribute]:
     """In a fixed order, which decides the bytes of the file; what is not in every file comes last."""
     told = asdict(spec)
     least = told.pop("min_digits")
-    size = spec.object_size(glyphs)
+    ink = ink_size(train)
     scale = {name: float(told.pop(name)) for name in ("scale_mean", "scale_sd")}
     return {
         "schema": SCHEMA,
@@ -167,7 +169,7 @@ def _attributes(spec: SceneSpec, glyphs: Glyphs) -> dict[str, Attribute]:
         "digits_sha256": glyphs.sha256,
         **told,
         **({"min_digits": least} if least else {}),
-        **({"object_size": size} if size is not None else {}),
+        **({"ink_size": ink} if ink is not None else {}),
     }
 
 
@@ -245,6 +247,8 @@ def _read_attributes(file: h5py.File) -> dict[str, Attribute]:
         raise RefusedError(f"says min_digits {attributes['min_digits']}, max_digits {attributes['max_digits']}")
     if not 0 < attributes.get("object_size", 1.0) <= attributes["canvas"]:
         raise RefusedError(f"says object_size {attributes['object_size']} on a canvas of {attributes['canvas']}")
+    if not 0 < attributes.get("ink_size", 1.0) <= attributes["canvas"]:
+        raise RefusedError(f"says ink_size {attributes['ink_size']} on a canvas of {attributes['canvas']}")
     if min(attributes["train"], attributes["test"]) < 0 or attributes["train"] + attributes["test"] == 0:
         raise RefusedError(f"says {attributes['train']} train and {attributes['test']} test scenes")
     _check_picture(attributes)
