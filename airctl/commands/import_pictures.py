@@ -59,7 +59,7 @@ def import_pictures(
     read = list(accepted(read, lambda picture: require_bounded(picture, how.object_size), refuse))
     how = replace(how, adapt="yes" if adapt else "no")
     say(
-        f"{len(read)} pictures, objects of {how.object_size:.3g} pixels, "
+        f"{len(read)} picture{'s' if len(read) > 1 else ''}, objects of {how.object_size:.3g} pixels, "
         f"{KINDS[how.invert]}"
         + (f", channel {how.channel}" if any(picture.values.ndim == 3 for picture in read) else "")
     )

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from airctl import scenes
-from airctl.config import Config
+from airctl.config import Config, hint
 from airctl.errors import ConfigError, InputFileError
 from airctl.files import is_regular, sha256_of
 from airctl.inference import Found, find_in_pictures
@@ -100,6 +100,11 @@ def load(run: Path | str, checkpoint: str = "last", device: str = "auto") -> Loa
     ``checkpoint`` of an exported model, which has one.
     """
     path = place_of(run)
+    if not path.exists():
+        raise ConfigError(
+            f"{run} is not a run folder, an exported FILE.airctl, or the name of a model that comes with airctl"
+            f"{hint(str(run), SHIPPED)}"
+        )
     if not is_regular(path):
         return _checkpoint(path, checkpoint, device)
     if checkpoint != "last":

@@ -76,7 +76,9 @@ def choose(
     if object_size is None:
         sizes = [one.size for one in found if len(one.diameter)]
         if not sizes:
-            raise ConfigError("no objects can be told in the pictures: say how large they are", "object_size")
+            raise ConfigError(
+                "no objects can be told in the pictures: say with object_size=PIXELS how large they are", "object_size"
+            )
         object_size = float(np.median(sizes))
     check_size(object_size)
     greys = [grey for picture, grey in zip(some, greys, strict=True) if _bounded(picture, object_size, working_size)]
