@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scenes": {"config", "errors", "files", "_version"},
     "model": {"config", "errors"},
     "objectives": {"model", "config", "errors"},
-    "inference": {"scenes", "objectives", "model", "config", "errors", "results"},
+    "inference": {"scenes", "objectives", "model", "config", "errors", "results", "formats"},
     "evaluation": CORE | {"results"},
     "laboratory": CORE | {"results"},
     "reporting": BASE | {"results"},

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from airctl.cli.shell import DEVICE, FILE, JSON, SEED, Word, airctl, echo, say, words
+from airctl.cli.shell import DEVICE, FILE, JSON, Word, airctl, echo, say, words
 from airctl.cli.told import FoundTold, Refused
 
 
@@ -51,11 +51,13 @@ def choices(command: Any) -> Any:
                 help="Objects are dark on bright; each: as each picture is.",
             ),
             click.option(
-                "--background", type=Word("flat", "none"), default="flat", show_default=True,
-                help="Take uneven light off, or not.",
+                "--background", type=Word("flat", "none"), default=None,
+                help="Take uneven light off, or not; flat by default.",
             ),
             click.option("--dataset", default=None, help="Array of an .npz or HDF5 file; images by default."),
-            SEED,
+            click.option(
+                "--seed", type=click.IntRange(0, 2**31 - 1), default=None, help="Of crops and training; 0 by default."
+            ),
         ]
     ):  # fmt: skip
         command = option(command)
@@ -63,7 +65,8 @@ def choices(command: Any) -> Any:
 
 
 def _said(how: dict[str, Any]) -> dict[str, Any]:
-    return {name: None if value == "auto" else value for name, value in how.items()}
+    """What the person has said; the library has the rest."""
+    return {name: value for name, value in how.items() if value not in (None, "auto")}
 
 
 @airctl.command(short_help="Learn what your pictures show, and count it.")
@@ -81,9 +84,7 @@ def _said(how: dict[str, Any]) -> dict[str, Any]:
 @click.option("--strict", is_flag=True, help="Exit with code 8 if a count cannot be trusted.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per picture on stdout.")
 def count(
-    pictures: tuple[str, ...], out: Path, run: Path | None, steps: int | None, formats: str | None,
-    strict: bool, as_json: bool, seed: int, dataset: str | None, min_score: float, exclude_edges: bool,
-    threads: int | None, device: str, force: bool, **how: Any,
+    pictures: tuple[str, ...], out: Path, formats: str | None, strict: bool, as_json: bool, **how: Any,
 ) -> None:  # fmt: skip
     """Count the objects of your pictures without labels and without a model: it learns what they look like first.
 
@@ -97,6 +98,9 @@ def count(
     background that is smoother than they are. Training takes a minute or two; Ctrl-C stops it. FOLDER/counts.html
     shows every picture with its boxes, counts.csv and objects.csv hold the numbers, preview.png what the model sees,
     and run the model, which counts further pictures at once (--run).
+
+    A picture that cannot be read, or that objects of --object-size do not fit into, is named on stderr and left out,
+    and the exit code is 3.
     """
     from airctl.cli.progress import TrainingBar
     from airctl.commands import count as command
@@ -105,9 +109,8 @@ def count(
     ended: list[TrainResult] = []
     with Refused() as refused, TrainingBar(quiet=as_json) as show, FoundTold(as_json, strict) as told:
         for found in command.count(
-            pictures, out, run=run, steps=steps or command.STEPS, formats=words(formats), seed=seed, dataset=dataset,
-            min_score=min_score, exclude_edges=exclude_edges, threads=threads, device=device, force=force,
-            refuse=refused, on_progress=show, say=say, trained=ended.append, **_said(how),
+            pictures, out, formats=words(formats), refuse=refused, on_progress=show, say=say, trained=ended.append,
+            **_said(how),
         ):  # fmt: skip
             show.close()
             told(found)

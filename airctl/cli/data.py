@@ -130,7 +130,7 @@ def generate_cells(out: Path, cells: str, size: str, bits: str, as_json: bool, *
 
 
 @airctl.command(short_help="What a scene file, run or exported model is.")
-@click.argument("source", type=FILE, metavar="DATA.h5|RUN|FILE.airctl")
+@click.argument("source", type=FILE, metavar="DATA.h5|RUN|FILE.airctl|NAME")
 @JSON
 def info(source: Path, as_json: bool) -> None:
     """Describe a scene file, a run folder or an exported model; every byte of a file is checked.
@@ -138,6 +138,9 @@ def info(source: Path, as_json: bool) -> None:
     \b
     airctl info scenes.h5
     airctl info runs/first --json
+    airctl info blobs
+
+    NAME is that of a model that comes with airctl: blobs or digits.
     """
     from airctl import reporting
     from airctl.commands.info import info as describe
@@ -151,7 +154,7 @@ def info(source: Path, as_json: bool) -> None:
 
 
 @airctl.command(short_help="Draw a scene file, or what a run finds in it.")
-@click.argument("source", type=FILE, metavar="DATA.h5|RUN|FILE.airctl")
+@click.argument("source", type=FILE, metavar="DATA.h5|RUN|FILE.airctl|NAME")
 @click.option("-o", "--out", type=FILE, default=None, help="PNG to write; beside the file or in the run by default.")
 @click.option("--force", is_flag=True, help="Replace a picture that exists.")
 @click.option("--split", type=Word("train", "test"), default="train", show_default=True, help="Of a scene file.")

@@ -38,7 +38,16 @@ class Shard(click.ParamType):  # type: ignore[type-arg]
 @click.option("--shard", type=Shard(), default="1/1", metavar="I/N", help="Only part I of N of the pictures.")
 @click.option("--force", is_flag=True, help="Write into a folder that is not empty.")
 @click.option("--object-size", type=Size(0.0), default=None, help="Diameter of an object in pixels of the pictures.")
-@click.option("--invert", type=Word("auto", "yes", "no"), default="auto", show_default=True, help="Dark to bright.")
+@click.option(
+    "--channel",
+    type=Word("auto", "grey", "red", "green", "blue", "brightest"),
+    default="auto",
+    show_default=True,
+    help="What to look at of colour pictures.",
+)
+@click.option(
+    "--invert", type=Word("auto", "yes", "no", "each"), default="auto", show_default=True, help="Dark to bright."
+)
 @click.option(
     "--background", type=click.IntRange(0, 255), default=None, help="Its brightness; the border's by default."
 )
@@ -49,8 +58,8 @@ class Shard(click.ParamType):  # type: ignore[type-arg]
     show_default=True,
     help="How a picture becomes a canvas.",
 )
-@click.option("--fill", type=float, default=1.0, show_default=True, help="Share of the canvas that a picture takes.")
-@click.option("--resample", type=Word("area", "lanczos", "nearest"), default="area", show_default=True)
+@click.option("--fill", type=float, default=None, help="Share of the canvas that a picture takes; 1 by default.")
+@click.option("--resample", type=Word("area", "lanczos", "nearest"), default=None, help="area by default.")
 @click.option("--dataset", default=None, help="Array of an .npz or HDF5 file; images, or test/images, by default.")
 @click.option("--num-steps", type=click.IntRange(1, 64), default=None, help="Steps to take; as in training by default.")
 @click.option("--min-score", type=click.FloatRange(0, 1), default=0.0, help="Leave out less probable objects.")
@@ -72,14 +81,14 @@ def infer(
     airctl infer blobs many/ -o found --csv --resume
 
     IMAGES are files, folders, patterns, multi-page TIFFs, or .npy, .npz and HDF5 stacks. A model that has learnt from
-    pictures (airctl count, airctl import) has yours made as those were; --object-size says if the objects are of
-    another size here. To any other model pictures are shown bright on black: inverted if the border is bright
+    pictures (airctl count, airctl import) has yours made as those were; --object-size, --channel and --invert say what
+    is different here. To any other model pictures are shown bright on black: inverted if the border is bright
     (--invert), what is as dark as the border black (--background). A picture larger than the canvas is then looked at
     pixel for pixel if the network reads any size (--fit whole), else resized to the canvas (--fit pad or stretch,
-    --fill, --resample). Boxes are in pixels of the original picture.
+    --fill, --resample, --num-steps). Boxes are in pixels of the original picture.
 
-    A picture unlike those that the model has learnt from is named on stderr; --strict makes that exit code 8.
-    Unreadable files are reported on stderr, and the exit code is 3.
+    A picture unlike those that the model has learnt from is named on stderr; --strict makes that exit code 8. So is
+    one that cannot be read, or that objects of --object-size do not fit into: it is left out, and the exit code is 3.
     """
     from airctl import scenes
     from airctl.commands import infer as command

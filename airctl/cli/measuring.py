@@ -14,7 +14,7 @@ from airctl.cli.shell import CHECKPOINT, DATA, DEVICE, FILE, JSON, SEED, Word, a
 
 
 @airctl.command("eval", short_help="Count accuracy and confusion matrix of a run.")
-@click.argument("run", type=FILE, metavar="RUN|FILE.airctl")
+@click.argument("run", type=FILE, metavar="RUN|FILE.airctl|NAME")
 @DATA
 @click.option("--split", type=Word("test", "train"), default="test", show_default=True)
 @click.option("--num-steps", type=click.IntRange(1, 64), default=None, help="Steps to take; as in training by default.")
@@ -50,7 +50,7 @@ def evaluate(run: Path, as_json: bool, **options: Any) -> None:
 
 
 @airctl.command("variance-report", short_help="Variance and bias of gradient estimators.")
-@click.argument("run", type=FILE, metavar="RUN|FILE.airctl")
+@click.argument("run", type=FILE, metavar="RUN|FILE.airctl|NAME")
 @click.option("--samples", default=1000, show_default=True, type=click.IntRange(4), help="Gradients of each estimator.")
 @click.option("--estimators", default=None, metavar="A,B,C", help="all; by default those of --table-1.")
 @click.option("--batch", default=64, show_default=True, type=click.IntRange(1), help="Scenes in the one batch.")
@@ -134,7 +134,7 @@ def report(runs: tuple[Path, ...], **options: Any) -> None:
 
 
 @airctl.command(short_help="A trained model as one small file, or as ONNX.")
-@click.argument("run", type=FILE)
+@click.argument("run", type=FILE, metavar="RUN|FILE.airctl|NAME")
 @click.option("-o", "--out", type=FILE, required=True, metavar="FILE", help="FILE.airctl, or FILE.onnx for ONNX.")
 @click.option("--force", is_flag=True, help="Replace files that exist.")
 @CHECKPOINT
@@ -146,8 +146,10 @@ def export(run: Path, out: Path, **options: Any) -> None:
     airctl infer digits.airctl photo.jpg
     airctl export runs/first -o digits.onnx
 
-    FILE.airctl holds weights, config, origin and a sha256 of it all, which is checked when it is read. eval, infer,
-    preview, variance-report and info take it in the place of a run folder.
+    FILE.airctl holds weights, config, origin and a sha256 of it all, which is checked when it is read, and no path of
+    this machine. count, infer, eval, preview, variance-report and info take it in the place of a run folder, or the
+    name of a model that comes with airctl. Their scene file is then the one of the name that it was trained on, if it
+    lies in the current folder, or --data. An exported file is written anew with the same weights.
 
     FILE.onnx is for programs without airctl (docs/onnx.md): three graphs, FILE.map.onnx, FILE.encoder.onnx and
     FILE.decoder.onnx, which are compared with the model before they are written. It needs airctl[onnx] and a model

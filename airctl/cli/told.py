@@ -20,7 +20,7 @@ MOST = 1000  # pictures in a table; of more only the numbers are told
 
 
 class Refused:
-    """Files that could not be read are named on stderr, each once, and make the exit code 3 after all others."""
+    """Pictures in which nothing could be looked for are named on stderr, each once; in the end they are exit code 3."""
 
     def __init__(self) -> None:
         self.errors: list[errors.InputFileError] = []
@@ -53,10 +53,9 @@ class FoundTold:
         self.pictures = self.objects = self.flagged = 0
 
     def __call__(self, found: Found) -> None:
-        from airctl.commands.found_files import as_result
         from airctl.reporting.words import VERDICTS
 
-        result = as_result(found)
+        result = found.result()
         self.pictures += 1
         self.objects += result.count
         if result.verdict != FINE:
@@ -73,13 +72,13 @@ class FoundTold:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None:
+        if kind is not None and not issubclass(kind, errors.AirctlError | KeyboardInterrupt):
             return
-        if self.rows:
+        if self.rows:  # of a command that was stopped, as far as it came
             from airctl import reporting
 
             click.echo(reporting.found_table(self.rows[:MOST]))
             if self.pictures > 1:
                 click.echo(f"\n{self.objects} objects in {self.pictures} pictures")
-        if self.strict and self.flagged:
+        if kind is None and self.strict and self.flagged:
             raise errors.UnlikeError(f"{self.flagged} of {self.pictures} counts cannot be trusted")

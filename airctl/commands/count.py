@@ -6,14 +6,17 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import torch
+
 from airctl import config as configs
 from airctl.commands.found_files import FoundFiles, check_folder
-from airctl.commands.import_pictures import import_pictures
+from airctl.commands.import_pictures import fitting_in, import_pictures
 from airctl.commands.infer import found_in
 from airctl.commands.loaded import load
 from airctl.commands.train import train
 from airctl.config import Config
-from airctl.inference import Found
+from airctl.errors import ConfigError
+from airctl.inference import Found, check_choices
 from airctl.results.training import TrainResult
 from airctl.scenes import Fitting, read_scenes
 from airctl.scenes.own import Refuse
@@ -37,10 +40,10 @@ def count(
     object_size: float | None = None,
     channel: str | None = None,
     invert: str | None = None,
-    background: str = "flat",
+    background: str | None = None,
     dataset: str | None = None,
-    seed: int = 0,
-    steps: int = STEPS,
+    seed: int | None = None,
+    steps: int | None = None,
     device: str = "auto",
     threads: int | None = None,
     min_score: float = 0.0,
@@ -55,35 +58,50 @@ def count(
     """Learn what the objects of ``pictures`` look like, and count them: no labels, no model, some minutes.
 
     Into the folder ``out`` go the scenes to learn from, the run, the tables counts.csv and objects.csv, the pictures
-    with boxes, a page that shows them, and files of other ``formats``. With ``run``, a model that there is already,
-    nothing is learnt. What ``object_size`` and the others mean is said of ``import_pictures``.
+    with boxes, a page that shows them, and files of other ``formats``. What ``object_size`` and the others mean is said
+    of ``import_pictures``. With ``run``, a model that there is already, nothing is learnt: ``object_size``, ``channel``
+    and ``invert`` are then those of ``Fitting``.
 
-    ``trained`` is told how the training ended; if a signal stopped it, nothing is counted. ``ConfigError`` if ``out``
-    holds something and ``force`` is not given.
+    ``trained`` is told how the training ended; if a signal stopped it, nothing is counted. ``refuse`` is given the
+    error of a picture that cannot be read, or that objects of the size that was said do not fit into; without it, that
+    ``InputFileError`` is raised. ``ConfigError`` if ``out`` holds something and ``force`` is not given, and with
+    ``run`` for a choice that only learning could obey.
     """
     out = Path(out)
+    if run is not None:
+        _nothing_is_learnt(steps=steps, seed=seed, background=background)
     check_folder(out, force)
+    read = read_scenes(pictures, dataset, refuse)
     if run is None:
         data, run = out / "scenes.h5", out / "run"
         say("looking at the pictures")
         import_pictures(
-            pictures, data, object_size=object_size, channel=channel, invert=invert, background=background,
-            dataset=dataset, seed=seed, preview=out / "preview.png", force=force, refuse=refuse, say=say,
+            pictures, data, object_size=object_size, channel=channel, invert=invert, background=background or "flat",
+            dataset=dataset, seed=seed or 0, preview=out / "preview.png", force=force, refuse=refuse, say=say,
         )  # fmt: skip
         if force and (run / "config.toml").is_file():
             shutil.rmtree(run)
-        result = train(data, run, recipe(seed, steps), device=device, threads=threads, on_progress=on_progress, say=say)
+        chosen = recipe(seed or 0, steps or STEPS)
+        result = train(data, run, chosen, device=device, threads=threads, on_progress=on_progress, say=say)
         trained(result)
         if result.stopped_by is not None:
             return
-        fitting = Fitting()
+        loaded, fitting = load(run, device=device), Fitting()
+        read = fitting_in(read, object_size, refuse)
     else:
-        fitting = Fitting(object_size=object_size, invert=invert or "auto")
-    found = found_in(
-        load(run, device=device), read_scenes(pictures, dataset, refuse), fitting,
-        min_score=min_score, exclude_edges=exclude_edges,
-    )  # fmt: skip
+        loaded = load(run, device=device)
+        fitting = Fitting(object_size=object_size, channel=channel or "auto", invert=invert or "auto")
+        check_choices(loaded.model, fitting)
+        if threads is not None:
+            torch.set_num_threads(threads)
+    found = found_in(loaded, read, fitting, min_score=min_score, exclude_edges=exclude_edges, refuse=refuse)
     with FoundFiles(out, ("csv", *formats)) as files:
         for one in found:
             files.add(one)
             yield one
+
+
+def _nothing_is_learnt(**choices: object) -> None:
+    for name, value in choices.items():
+        if value is not None:
+            raise ConfigError(f"{name}={value} has no effect with run, which is not trained again: leave it out", name)

@@ -12,13 +12,18 @@ from airctl.training import exported, onnx_files
 def export(run: Path | str, out: Path | str, *, checkpoint: str = "last", force: bool = False) -> Path:
     """Write the model of a run to ``out``, a FILE.airctl that every command reads in the run's place; returns its path.
 
-    It holds weights, config and origin, and nothing of the optimiser. A file that exists is replaced only by ``force``.
+    It holds weights, config and origin, and nothing of the optimiser. Of the scene file it has name and sha256, of the
+    machine no path. An exported ``run`` is written anew with the same weights. A file that exists is replaced only by
+    ``force``.
     """
     out = Path(out)
     require_free([out], force)
     loaded = load(run, checkpoint, "cpu")
-    name = loaded.run.resolve().name if loaded.is_run else exported.read_header(loaded.path).run
-    exported.write(out, name, loaded.step, loaded.config, loaded.data, loaded.weights_sha256, loaded.model, force)
+    name, sha256 = loaded.run.resolve().name, loaded.weights_sha256
+    if not loaded.is_run:
+        header = exported.read_header(loaded.path)
+        name, sha256 = header.run, header.checkpoint_sha256
+    exported.write(out, name, loaded.step, loaded.config, loaded.data, sha256, loaded.model, force)
     return out
 
 

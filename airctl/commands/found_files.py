@@ -22,7 +22,6 @@ from airctl.formats.writer import Writer, file_name
 from airctl.inference import Found
 from airctl.reporting.annotate import annotated, side_by_side
 from airctl.reporting.counts_page import CountsPage
-from airctl.results.found import FoundObject, FoundPicture
 
 PAGE = "counts.html"
 TABLES = ("counts.csv", "objects.csv")
@@ -56,7 +55,7 @@ class FoundFiles:
     def add(self, found: Found) -> None:
         """Write what was found in one picture."""
         self.number += 1
-        told = as_result(found)
+        told = found.result()
         if self.pictures:
             self._draw(found)
         if self.page is not None:
@@ -82,29 +81,6 @@ class FoundFiles:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.closing.__exit__(kind, error, trace)
-
-
-def as_result(found: Found) -> FoundPicture:
-    """What was found in a picture without its pixels, rounded to a tenth of a pixel and a hundredth of a per cent."""
-    height, width = found.picture.shape[:2]
-    boxes = [
-        FoundObject((round(x0, 1), round(y0, 1), round(x1, 1), round(y1, 1)), round(box.probability, 4))
-        for box in found.boxes
-        for x0, y0, x1, y1 in [box.box]
-    ]
-    probabilities = [round(p, 4) for p in found.probabilities]
-    return FoundPicture(
-        image=found.image,
-        count=found.count,
-        width=width,
-        height=height,
-        fit=round(found.fit, 4),
-        at_limit=found.at_limit,
-        verdict=found.verdict,
-        first=found.first,
-        probabilities=probabilities,
-        boxes=boxes,
-    )
 
 
 def check_folder(out: Path, force: bool) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from PIL import Image
 
 from airctl import scenes
-from airctl.errors import ConfigError
+from airctl.errors import ConfigError, InputFileError
 from airctl.files import atomic_path, sha256_of
 from airctl.reporting.annotate import with_scale
 from airctl.results.imported import Imported
 from airctl.scenes import Picture
+from airctl.scenes.developing import check_size, require_bounded, require_fit
 from airctl.scenes.importing import TEST, TRAIN
 from airctl.scenes.own import Refuse
 
@@ -46,17 +47,19 @@ def import_pictures(
     ``invert`` them ("yes", "no", "each") are found out if they are not said, and stored with the scenes. With ``adapt``
     size, polarity and contrast are found out anew for each picture that a model trained on the scenes is shown. A PNG
     ``preview`` shows what a model will see. Raises ``ConfigError`` if ``out`` or ``preview`` exists and ``force`` is
-    not given.
+    not given. ``refuse`` is given the error of a picture that cannot be read, or that objects of a size that was
+    said do not fit into; without it, that ``InputFileError`` is raised.
     """
     out = Path(out)
     scenes.check_output(out, force)
     if preview is not None:
         scenes.check_output(Path(preview), force)
-    read = spread(pictures, dataset, refuse)
+    read = spread(fitting_in(scenes.read_scenes(pictures, dataset, refuse), object_size, refuse))
     how = scenes.choose(read, object_size, channel, invert, background)
+    read = list(accepted(read, lambda picture: require_bounded(picture, how.object_size), refuse))
     how = replace(how, adapt="yes" if adapt else "no")
     say(
-        f"{len(read)} pictures, objects of {how.object_size:.3g} pixels, "
+        f"{len(read)} picture{'s' if len(read) > 1 else ''}, objects of {how.object_size:.3g} pixels, "
         f"{KINDS[how.invert]}"
         + (f", channel {how.channel}" if any(picture.values.ndim == 3 for picture in read) else "")
     )
@@ -68,18 +71,39 @@ def import_pictures(
     )
 
 
-def spread(pictures: Sequence[Path | str], dataset: str | None = None, refuse: Refuse | None = None) -> list[Picture]:
+def spread(pictures: Iterable[Picture]) -> list[Picture]:
     """At most ``LEARNT_FROM`` of the pictures, spread over all of them; ``ConfigError`` where there are none."""
     kept: list[Picture] = []
     step = 1
-    for number, picture in enumerate(scenes.read_scenes(pictures, dataset, refuse)):
+    for number, picture in enumerate(pictures):
         if number % step == 0:
             kept.append(picture)
         if len(kept) > LEARNT_FROM:
             kept, step = kept[::2], 2 * step
     if not kept:
-        raise ConfigError("none of the pictures can be read: name at least one to learn from")
+        raise ConfigError("there is no picture to learn from: name at least one that can be read")
     return kept
+
+
+def fitting_in(pictures: Iterable[Picture], object_size: float | None, refuse: Refuse | None) -> Iterator[Picture]:
+    """The pictures that an object fits into whose size was said."""
+    if object_size is None:
+        return iter(pictures)
+    check_size(object_size)
+    return accepted(pictures, lambda picture: require_fit(picture, object_size), refuse)
+
+
+def accepted(pictures: Iterable[Picture], check: Callable[[Picture], None], refuse: Refuse | None) -> Iterator[Picture]:
+    """The pictures that ``check`` lets pass; its ``InputFileError`` goes to ``refuse``, or is raised without one."""
+    for picture in pictures:
+        try:
+            check(picture)
+        except InputFileError as error:
+            if refuse is None:
+                raise
+            refuse(error)
+        else:
+            yield picture
 
 
 def draw_preview(pictures: Sequence[Picture], how: scenes.PictureConfig, out: Path) -> None:

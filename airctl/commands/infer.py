@@ -6,14 +6,12 @@ import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from airctl.commands.found_files import FoundFiles, as_result, check_folder, key, mended
+from airctl.commands.found_files import FoundFiles, check_folder, key, mended
 from airctl.commands.loaded import Loaded, load
 from airctl.errors import ConfigError
-from airctl.inference import Found, find_in_pictures
+from airctl.inference import Found, check_choices, find_in_pictures
 from airctl.scenes import Fitting, Picture, read_scenes
 from airctl.scenes.own import Refuse
-
-__all__ = ["as_result", "infer"]
 
 _BATCH, _BATCH_PIXELS = 64, 2**25  # pictures read at once: so many, and no more once they have so many pixels
 
@@ -46,9 +44,12 @@ def infer(
     beside what it drew, the objects cut out, and a page that shows all; with ``formats`` (of ``airctl.formats``) only
     those, in constant memory. ``resume`` goes on with the tables of a call that was stopped; ``shard`` (i, n) takes
     the i-th of n parts of the pictures. ``ConfigError`` if ``out`` holds something, without ``force`` or ``resume``.
-    ``refuse`` is given the error of a file that cannot be read; without it, that ``InputFileError`` is raised.
+    ``refuse`` is given the error of a picture that cannot be read, or that objects of the size that ``fitting`` says do
+    not fit into; without it, that ``InputFileError`` is raised. ``ConfigError`` for a choice that has no effect.
     """
     loaded = run if isinstance(run, Loaded) else load(run, checkpoint, device)
+    fitting = fitting or Fitting()
+    check_choices(loaded.model, fitting, num_steps)
     part, parts = shard
     if not 1 <= part <= parts:
         raise ConfigError(f"shard={part}/{parts}: expected the number of one of the parts", "shard")
@@ -66,17 +67,17 @@ def infer(
         return zlib.crc32(name.encode("utf-8", "surrogateescape")) % parts == part - 1 and key(name) not in done
 
     pictures = read_scenes(images, dataset, refuse, wanted)
-    found = found_in(loaded, pictures, fitting or Fitting(), num_steps, min_score, exclude_edges)
+    found = found_in(loaded, pictures, fitting, num_steps, min_score, exclude_edges, refuse)
     return _written(found, out, formats, resume) if out is not None else found
 
 
 def found_in(
     loaded: Loaded, pictures: Iterator[Picture], fitting: Fitting, num_steps: int | None = None,
-    min_score: float = 0.0, exclude_edges: bool = False,
+    min_score: float = 0.0, exclude_edges: bool = False, refuse: Refuse | None = None,
 ) -> Iterator[Found]:  # fmt: skip
     """What the model finds in each of ``pictures``, some of which are in memory at a time."""
     for batch in _batches(pictures):
-        for found in find_in_pictures(loaded.model, batch, fitting, num_steps):
+        for found in find_in_pictures(loaded.model, batch, fitting, num_steps, refuse=refuse):
             yield found.kept(min_score, exclude_edges)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from airctl import config, scenes
-from airctl.commands.loaded import load
+from airctl.commands.loaded import load, place_of
 from airctl.config import Config
 from airctl.files import is_regular, sha256_of
 from airctl.results.summary import DataOrigin, DataSummary, ModelSummary, RunSummary, SplitSummary
@@ -16,11 +16,11 @@ from airctl.training import checkpoint as checkpoints
 
 
 def info(path: Path | str) -> DataSummary | RunSummary | ModelSummary:
-    """What ``path`` is: a scene file, a run folder or an exported model. Every byte of a file is checked.
+    """What ``path`` is: a scene file, a run folder or an exported model, which may be the name of one of airctl's own.
 
-    ``InputFileError`` or ``ConfigError`` for anything else.
+    Every byte of a file is checked. ``InputFileError`` or ``ConfigError`` for anything else.
     """
-    path = Path(path)
+    path = place_of(path)
     if path.is_dir():
         return _run(path)
     return _model(path) if path.suffix == exported.SUFFIX else _data(path)
@@ -35,13 +35,15 @@ def changed(chosen: Config) -> list[str]:
 def _data(path: Path) -> DataSummary:
     told: dict[str, Any] = dict(scenes.read_attributes(path))
     how = asdict(scenes.picture_of(told)) if told["preset"] == scenes.IMPORTED else None
-    told = {name: value for name, value in told.items() if not name.startswith("picture_")}
+    size = scenes.told_size(told)
+    told = {name: value for name, value in told.items() if not name.startswith(("picture_", "ink_size", "object_size"))}
     file_schema, sizes = told.pop("schema"), {split: told.pop(split) for split in ("train", "test")}
-    statistics: dict[str, Any] = {split: _split(path, split) if size else None for split, size in sizes.items()}
-    size, sha256 = path.stat().st_size, sha256_of(path)
+    statistics: dict[str, Any] = {split: _split(path, split) if number else None for split, number in sizes.items()}
+    sha256 = sha256_of(path)
     return DataSummary(
-        path=str(path), bytes=size, sha256=sha256, file_schema=file_schema, picture=how, **told, **statistics
-    )
+        path=str(path), bytes=path.stat().st_size, sha256=sha256, file_schema=file_schema, picture=how,
+        object_size=size, **told, **statistics,
+    )  # fmt: skip
 
 
 def _split(path: Path, split: str) -> SplitSummary:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from airctl import scenes
-from airctl.config import Config
+from airctl.config import Config, hint
 from airctl.errors import ConfigError, InputFileError
 from airctl.files import is_regular, sha256_of
 from airctl.inference import Found, Images, find_in_pictures
@@ -25,7 +25,7 @@ from airctl.training import checkpoint as checkpoints
 from airctl.training.memory import room_of
 
 SHIPPED = ("blobs", "digits")  # models that come with airctl; airctl/weights has a card of each
-_WEIGHTS = Path(__file__).parent.parent / "weights"
+WEIGHTS = Path(__file__).parent.parent / "weights"
 
 Warn = Callable[[str], None]
 _TRIES = 10  # checkpoints that a training may delete, as it does with old ones, before they are read
@@ -73,7 +73,8 @@ class Loaded:
         """What the model finds in a picture, or in each of a list of them.
 
         A picture is a file, or an array uint8 [h, w] or [h, w, 3], or uint16 [h, w]. ``fitting`` says how it becomes
-        what the model reads; by default as in training. Raises ``InputFileError`` for what is no picture.
+        what the model reads; by default as in training. Raises ``InputFileError`` for what is no picture, and
+        ``ConfigError`` for a choice that has no effect.
         """
         single = isinstance(pictures, Picture | np.ndarray | Path | str)
         each: Sequence[Any] = [pictures] if isinstance(pictures, Picture | np.ndarray | Path | str) else pictures
@@ -82,7 +83,8 @@ class Loaded:
         return found[0] if single and len(found) == 1 else found
 
     def __repr__(self) -> str:
-        return f"<airctl model {self.run}: {self.config.preset}, step {self.step}>"
+        name = self.run.stem if self.run.parent == WEIGHTS else self.run
+        return f"<airctl model {name}: {self.config.preset}, step {self.step}>"
 
     def log_p(self, num_steps: int | None = None) -> Tensor:
         """The count prior at the end of its annealing, log p(n) [N + 1]."""
@@ -94,12 +96,29 @@ def load(run: Path | str, checkpoint: str = "last", device: str = "auto") -> Loa
     """Load checkpoint ``last``, ``best`` or a step of a run folder, or the model in FILE.airctl; every byte is checked.
 
     ``run`` may be the name of a model that comes with airctl (``SHIPPED``), if nothing else is called so.
-    Raises ``InputFileError`` for what is damaged and ``ConfigError`` for what is neither of the two.
+    Raises ``InputFileError`` for what is damaged and ``ConfigError`` for what is neither of the two, and for another
+    ``checkpoint`` of an exported model, which has one.
     """
+    path = place_of(run)
+    if not path.exists():
+        raise ConfigError(
+            f"{run} is not a run folder, an exported FILE.airctl, or the name of a model that comes with airctl"
+            f"{hint(str(run), SHIPPED)}"
+        )
+    if not is_regular(path):
+        return _checkpoint(path, checkpoint, device)
+    if checkpoint != "last":
+        raise ConfigError(
+            f"checkpoint={checkpoint} has no effect: {run} is an exported model, which has only one: leave it out",
+            "checkpoint",
+        )
+    return _exported(path, pick_device(device))
+
+
+def place_of(run: Path | str) -> Path:
+    """``run`` itself, or the file of the model of that name that comes with airctl, if nothing else is called so."""
     path = Path(run)
-    if str(run) in SHIPPED and not path.exists():
-        path = _WEIGHTS / f"{run}.airctl"
-    return _exported(path, pick_device(device)) if is_regular(path) else _checkpoint(path, checkpoint, device)
+    return WEIGHTS / f"{run}.airctl" if str(run) in SHIPPED and not path.exists() else path
 
 
 def _checkpoint(run: Path, which: str, device: str) -> Loaded:
@@ -166,11 +185,13 @@ def scenes_of(
 
 
 def _own_data(loaded: Loaded) -> Path:
-    path = Path(loaded.data.path)
-    if not is_regular(path):
+    """The scene file of the training. An exported model knows its name alone: it may lie where the command is run."""
+    path, sha256 = Path(loaded.data.path), loaded.data.sha256
+    if not is_regular(path) or not (loaded.is_run or sha256 == sha256_of(path)):
+        gone = "gone" if loaded.is_run else "not here"
         raise InputFileError(
-            f"{path}, which {loaded.run} was trained on, is gone: say where it is with data=FILE "
-            f"(expected sha256 {loaded.data.sha256})",
+            f"{path}, which {loaded.run} was trained on, is {gone}: say where it is with data=FILE "
+            f"(expected sha256 {sha256})",
             "data",
         )
     return path

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from airctl import scenes
-from airctl.commands.loaded import Loaded, Warn, load, scenes_of
+from airctl.commands.loaded import WEIGHTS, Loaded, Warn, load, scenes_of
 from airctl.commands.places import require_free, require_no_file_of
 from airctl.files import atomic_path
 from airctl.inference import find
@@ -53,7 +53,10 @@ def draw_run(
 
 def _usual_place(loaded: Loaded) -> Path:
     name = f"scenes_step_{loaded.step:08d}.png"
-    return loaded.folder.figures / name if loaded.is_run else loaded.run.with_name(f"{loaded.run.stem}_{name}")
+    if loaded.is_run:
+        return loaded.folder.figures / name
+    folder = Path() if loaded.run.parent == WEIGHTS else loaded.run.parent  # nothing is written into the package
+    return folder / f"{loaded.run.stem}_{name}"
 
 
 def draw_data(data: Path | str, *, split: str = "train", out: Path | str | None = None, force: bool = False) -> Path:

@@ -58,7 +58,7 @@ def train(
     chosen = pick_device(device)
     split = scenes.keep_split(data, "train")
     told = scenes.read_attributes(data)
-    size = scenes.object_size(split, told if told["preset"] == scenes.IMPORTED else {})
+    size = scenes.object_size(told, split.boxes, split.images.shape[-1])
     config = replace(fit_to_data(config, split.images.shape, size), picture=scenes.picture_of(told))
     require_known(config)
     session = Session(folder, config, split, chosen, on_progress, say, warn or say, board)  # refuses before it writes

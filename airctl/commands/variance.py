@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from airctl.commands.estimators import known_estimators
-from airctl.commands.loaded import Loaded, Warn, load, scenes_of
+from airctl.commands.loaded import Loaded, Warn, load, place_of, scenes_of
 from airctl.errors import ConfigError
 from airctl.files import is_regular, write_text
 from airctl.inference import Images
@@ -138,8 +138,8 @@ def _table_1(found: VarianceAtStep) -> list[Table1Row]:
 
 def _checkpoints(run: Path, names: Sequence[str]) -> list[str]:
     """The steps that ``names`` mean, rising, each once; ``ConfigError`` tells which there are."""
-    if is_regular(run):  # an exported model is one checkpoint
-        return ["last"]
+    if is_regular(place_of(run)):  # an exported model is one checkpoint
+        return ["last"] if list(names) == ["all"] else list(names)
     folder = RunFolder(run).require()
     every = checkpoints.steps(folder.checkpoints) if "all" in names else []
     paths = [checkpoints.resolve(folder.checkpoints, name) for name in names if name != "all"]

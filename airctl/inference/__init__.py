@@ -6,6 +6,7 @@ from airctl.inference.images import Images
 from airctl.inference.passes import chunk_of, passes
 from airctl.inference.pictures import Box, Found, find_in_pictures
 from airctl.inference.verdict import usual_of
+from airctl.inference.views import check_choices
 from airctl.inference.whole import WholePicture, find_in_whole
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Found",
     "Images",
     "WholePicture",
+    "check_choices",
     "chunk_of",
     "detections",
     "find",

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from airctl.errors import ConfigError
+from airctl.errors import InputFileError
+from airctl.formats import frames
 from airctl.inference.answer import Answer
 from airctl.inference.detections import INK
 from airctl.inference.passes import chunk_of, passes
 from airctl.inference.verdict import left_over, verdict
+from airctl.inference.views import check_choices, view
 from airctl.inference.whole import TILE, find_in_whole
-from airctl.model import AIR, Gaussian, Proposals
-from airctl.scenes import Fitted, Fitting, Picture, PictureConfig, choose, develop, fit
-from airctl.scenes.developing import ROOM
+from airctl.model import AIR
+from airctl.results.found import FoundObject, FoundPicture
+from airctl.scenes import Fitted, Fitting, Picture
+from airctl.scenes.own import Refuse
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,41 @@ class Found:
         """The objects cut out of the picture."""
         return [cut_out(self.picture, box.box) for box in self.boxes]
 
+    def result(self) -> FoundPicture:
+        """The same without pixels, rounded to a tenth of a pixel and a hundredth of a per cent: what files are told."""
+        height, width = self.picture.shape[:2]
+        boxes = [
+            FoundObject((round(x0, 1), round(y0, 1), round(x1, 1), round(y1, 1)), round(box.probability, 4))
+            for box in self.boxes
+            for x0, y0, x1, y1 in [box.box]
+        ]
+        return FoundPicture(
+            image=self.image,
+            count=self.count,
+            width=width,
+            height=height,
+            fit=round(self.fit, 4),
+            at_limit=self.at_limit,
+            verdict=self.verdict,
+            first=self.first,
+            probabilities=[round(p, 4) for p in self.probabilities],
+            boxes=boxes,
+        )
+
+    def to_pandas(self) -> Any:
+        """A ``pandas.DataFrame`` with the columns of objects.csv and a row for each object; ``ConfigError`` without it.
+
+        Edges are float64 pixels of the picture.
+        """
+        return frames.to_pandas(self.result())
+
+    def to_supervision(self) -> Any:
+        """``supervision.Detections`` of the n objects; ``ConfigError`` without supervision.
+
+        xyxy float32 [n, 4] pixels of the picture, confidence float32 [n] the probabilities, class_id int [n] all 0.
+        """
+        return frames.to_supervision(self.result())
+
     def kept(self, min_score: float = 0.0, exclude_edges: bool = False) -> Found:
         """Without objects less probable than ``min_score`` or, with ``exclude_edges``, cut off by the border.
 
@@ -77,51 +116,26 @@ class Found:
         return self if len(boxes) == len(self.boxes) else replace(self, boxes=boxes, count=len(boxes))
 
 
-def view(model: AIR, picture: Picture, fitting: Fitting) -> Fitted:
-    """``picture`` as ``model`` reads it.
-
-    A model that has learnt from pictures, or whoever says how large the objects are, has the picture developed.
-    Otherwise it is fitted to the canvas or, for a network that reads any size, keeps its pixels if it is larger.
-    """
-    config, how = model.config, model.config.picture
-    if fitting.object_size is not None or how.adapt == "yes":
-        invert = None if fitting.invert == "auto" else fitting.invert
-        how = _found_out(picture, how, fitting.object_size or None, invert, config.model.object_size)
-    if how.object_size:
-        return develop(picture, how, config.model.object_size)
-    if fitting.fit == "auto":
-        larger = max(picture.size) > config.model.canvas
-        fitting = replace(fitting, fit="whole" if larger and reads_any_size(model) else "pad")
-    return fit(picture, config.model.canvas, fitting)
-
-
-def _found_out(
-    picture: Picture, usual: PictureConfig, object_size: float | None, invert: str | None, working_size: float
-) -> PictureConfig:
-    """What ``choose`` says of one picture; where it finds no objects, the ``usual`` way: it may have none."""
-    try:
-        return choose([picture], object_size, invert=invert, working_size=working_size)
-    except ConfigError:
-        if object_size is not None:
-            raise
-        return usual if usual.object_size else PictureConfig(object_size=working_size / ROOM)
-
-
-def reads_any_size(model: AIR) -> bool:
-    """Whether whole pictures can be given to ``find_in_whole``."""
-    return isinstance(model.network, Proposals) and isinstance(model.likelihood, Gaussian)
-
-
 def find_in_pictures(
-    model: AIR, pictures: Sequence[Picture], fitting: Fitting, num_steps: int | None = None, tile: int = TILE
-) -> Iterator[Found]:
+    model: AIR, pictures: Iterable[Picture], fitting: Fitting, num_steps: int | None = None, tile: int = TILE,
+    refuse: Refuse | None = None,
+) -> Iterator[Found]:  # fmt: skip
     """What the model finds in each of ``pictures``.
 
     Neighbours that are read on the canvas of the training are read in one pass, in which the model proposes
-    ``num_steps`` objects for each; larger ones are read whole, in tiles of ``tile`` pixels.
+    ``num_steps`` objects for each; larger ones are read whole, in tiles of ``tile`` pixels. ``refuse`` is given the
+    error of a picture in which nothing can be looked for; without it, that ``InputFileError`` is raised.
     """
+    check_choices(model, fitting, num_steps)
     side = model.config.model.canvas
-    seen = [(picture, view(model, picture, fitting)) for picture in pictures]
+    seen = []
+    for picture in pictures:
+        try:
+            seen.append((picture, view(model, picture, fitting, num_steps)))
+        except InputFileError as error:
+            if refuse is None:
+                raise
+            refuse(error)
     for on_canvas, group in groupby(seen, lambda pair: pair[1].canvas.shape == (side, side)):
         if on_canvas:
             some = list(group)

@@ -61,7 +61,7 @@ class DataSummary:
 class DataOrigin:
     """The scene file that a model was trained on."""
 
-    path: Annotated[str, Is("where it was")]
+    path: Annotated[str, Is("where it was; of an exported model, its name alone")]
     sha256: Annotated[Sha256 | None, Is("of the file")]
 
 

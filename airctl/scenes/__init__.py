@@ -12,10 +12,11 @@ from airctl.scenes.generate import check_output, generate_data
 from airctl.scenes.glyphs import NAMED_SOURCES, Glyphs, load_glyphs
 from airctl.scenes.idx import read_idx
 from airctl.scenes.importing import import_pictures
+from airctl.scenes.ink import ink_size, object_size, told_size
 from airctl.scenes.own import Fitted, Fitting, Picture, fit, read_scenes
 from airctl.scenes.rows import Rows
 from airctl.scenes.spec import PRESETS, SceneSpec, SceneSplit
-from airctl.scenes.statistics import object_size, statistics
+from airctl.scenes.statistics import statistics
 from airctl.scenes.store import IMPORTED, picture_of, read_attributes, write_scenes
 from airctl.scenes.stored import KeptScenes, StoredSplit, keep_split, open_split, read_split
 
@@ -43,6 +44,7 @@ __all__ = [
     "fit",
     "generate_data",
     "import_pictures",
+    "ink_size",
     "keep_split",
     "load_glyphs",
     "object_size",
@@ -53,5 +55,6 @@ __all__ = [
     "read_scenes",
     "read_split",
     "statistics",
+    "told_size",
     "write_scenes",
 ]

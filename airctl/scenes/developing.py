@@ -16,9 +16,9 @@ from scipy.ndimage import gaussian_filter, grey_opening
 from skimage.filters import threshold_otsu
 
 from airctl.config import PictureConfig
-from airctl.errors import ConfigError
+from airctl.errors import ConfigError, InputFileError
 from airctl.scenes.object_size import blobs, bright_or_dark
-from airctl.scenes.own import Fitted, Picture
+from airctl.scenes.own import CHANNELS, Fitted, Picture
 
 WORKING_SIZE = 18.5  # pixels: side of an object with its margin in a developed picture
 ROOM = 1.25  # that side over the diameter of an object: with more, one glimpse takes two small objects that touch
@@ -30,11 +30,14 @@ BRIGHT = 90.0  # percentile of the brightness of objects that becomes white
 MOST = 2**27  # pixels of a developed picture
 LEAST = 1e-3  # contrast that is stretched
 LOOKED_AT = 16  # pictures, at most, from which choices are made
-CHANNELS = ("red", "green", "blue")
 
 
 def develop(picture: Picture, how: PictureConfig, working_size: float = WORKING_SIZE) -> Fitted:
-    """``picture`` as a model reads it whose objects have ``working_size`` pixels, and the way back to the picture."""
+    """``picture`` as a model reads it whose objects have ``working_size`` pixels, and the way back to the picture.
+
+    ``InputFileError`` for one that would be enlarged beyond ``MOST`` pixels.
+    """
+    require_bounded(picture, how.object_size, working_size)
     flat = _flat(_brightness(picture, how.channel), how, working_size / ROOM)
     canvas = ((flat - how.black) / max(how.white - how.black, LEAST)).clip(0, 1)
     size, (height, width) = picture.size, flat.shape
@@ -52,8 +55,13 @@ def choose(
 ) -> PictureConfig:
     """How to develop ``pictures``; what is not said (None) is found out from at most ``LOOKED_AT`` of them.
 
-    ``object_size`` is the diameter of an object in pixels. ``ConfigError`` where no size can be found or meant.
+    ``object_size`` is the diameter of an object in pixels. ``ConfigError`` where no size can be found or meant,
+    ``InputFileError`` for a picture that is smaller than an object whose size was said, and if all are too large.
     """
+    if object_size is not None:
+        check_size(object_size)
+        for picture in pictures:
+            require_fit(picture, object_size)
     some = _some(pictures)
     if channel is None:
         channel = _clearest(some)
@@ -68,9 +76,14 @@ def choose(
     if object_size is None:
         sizes = [one.size for one in found if len(one.diameter)]
         if not sizes:
-            raise ConfigError("no objects can be told in the pictures: say how large they are", "object_size")
+            raise ConfigError(
+                "no objects can be told in the pictures: say with object_size=PIXELS how large they are", "object_size"
+            )
         object_size = float(np.median(sizes))
-    _check_size(object_size, pictures)
+    check_size(object_size)
+    greys = [grey for picture, grey in zip(some, greys, strict=True) if _bounded(picture, object_size, working_size)]
+    if not greys:
+        require_bounded(some[0], object_size, working_size)
     how = PictureConfig(object_size=round(object_size, 2), channel=channel, invert=invert, background=background)
     black, white = _contrast([_flat(grey, how, working_size / ROOM) for grey in greys])
     return replace(how, black=black, white=white)
@@ -81,33 +94,43 @@ def _some(pictures: Sequence[Picture]) -> list[Picture]:
     return [pictures[i] for i in places]
 
 
-def _check_size(object_size: float, pictures: Sequence[Picture]) -> None:
+def check_size(object_size: float) -> None:
+    """``ConfigError`` for objects that are too small."""
     if not object_size >= SMALLEST:
         raise ConfigError(
             f"objects of {object_size:.3g} pixels are too small to have a shape: expected at least {SMALLEST:.0f}",
             "object_size",
         )
-    for picture in pictures:
-        if object_size > min(picture.size):
-            raise ConfigError(
-                f"objects of {object_size:.4g} pixels do not fit into {picture.name} of "
-                f"{picture.size[0]}x{picture.size[1]}",
-                "object_size",
-            )
+
+
+def require_fit(picture: Picture, object_size: float) -> None:
+    """``InputFileError`` for a picture that is smaller than an object."""
+    width, height = picture.size
+    if object_size > min(width, height):
+        raise InputFileError(f"{picture.name}: objects of {object_size:.4g} pixels do not fit into {width}x{height}")
+
+
+def require_bounded(picture: Picture, object_size: float, working_size: float = WORKING_SIZE) -> None:
+    """``InputFileError`` for a picture that would be enlarged beyond ``MOST`` pixels."""
+    width, height = picture.size
+    if not _bounded(picture, object_size, working_size):
+        raise InputFileError(
+            f"{picture.name}: with objects of {object_size:.3g} pixels its {width}x{height} would be enlarged to more "
+            f"than {MOST}, cut it into parts"
+        )
+
+
+def _bounded(picture: Picture, object_size: float, working_size: float) -> bool:
+    """Whether the developed picture has at most ``MOST`` pixels."""
+    scale = working_size / ROOM / object_size if object_size else 1.0
+    return picture.size[0] * picture.size[1] * scale**2 <= MOST
 
 
 def _brightness(picture: Picture, channel: str) -> np.ndarray:
     """What is looked at, float32 [h, w] from 0 to 1."""
-    values = picture.values
-    if values.dtype == np.uint16:
-        return values.astype(np.float32) / 65535
-    if values.ndim == 3 and channel == "brightest":
-        values = values.max(2)
-    elif values.ndim == 3 and channel in CHANNELS:
-        values = values[..., CHANNELS.index(channel)]
-    elif values.ndim == 3:
-        values = picture.grey
-    return values.astype(np.float32) / 255
+    if picture.values.dtype == np.uint16:
+        return picture.values.astype(np.float32) / 65535
+    return picture.channel(channel).astype(np.float32) / 255
 
 
 def _clearest(pictures: Sequence[Picture]) -> str:
@@ -134,12 +157,6 @@ def _flat(grey: np.ndarray, how: PictureConfig, diameter: float) -> np.ndarray:
         grey = 1 - grey
     scale = diameter / how.object_size if how.object_size else 1.0
     height, width = (max(1, round(side * scale)) for side in grey.shape)
-    if height * width > MOST:
-        raise ConfigError(
-            f"a picture of {grey.shape[1]}x{grey.shape[0]} pixels with objects of {how.object_size:.3g} would be "
-            f"enlarged to {width}x{height}: expected at most {MOST} in all, cut it into parts",
-            "object_size",
-        )
     small = np.asarray(Image.fromarray(grey).resize((width, height), Image.Resampling.BILINEAR))
     return small - background(small, diameter) if how.background == "flat" else small
 

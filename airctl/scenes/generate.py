@@ -15,8 +15,9 @@ from airctl.files import sha256_of
 from airctl.scenes.compose import compose_blocks
 from airctl.scenes.fetch import Say
 from airctl.scenes.glyphs import load_glyphs
+from airctl.scenes.ink import told_size
 from airctl.scenes.spec import SceneSpec, SceneSplit
-from airctl.scenes.store import write_scenes
+from airctl.scenes.store import read_attributes, write_scenes
 
 
 def say_on_stderr(message: str) -> None:
@@ -54,7 +55,7 @@ def generate_data(
         "digits": {"source": glyphs.source, "sha256": glyphs.sha256},
         "preset": spec.preset,
         "seed": spec.seed,
-        "object_size": spec.object_size(glyphs),
+        "object_size": told_size(read_attributes(out)),
         "train": {"scenes": spec.train, "counts": counts[0].tolist()},
         "test": {"scenes": spec.test, "counts": counts[1].tolist()},
     }

@@ -24,7 +24,9 @@ from airctl.scenes.picture_files import MAX_PIXELS, SUFFIXES, read_picture
 from airctl.scenes.spec import MAX_IMAGE_BYTES
 
 STACKS = {".npy", ".npz", ".h5", ".hdf5"}
-INVERT = ("auto", "yes", "no")
+CHANNELS = ("red", "green", "blue")
+LOOKED_AT = ("grey", *CHANNELS, "brightest")
+INVERT = ("auto", "yes", "no", "each")
 FIT = ("auto", "pad", "stretch", "whole")
 RESAMPLE = ("area", "lanczos", "nearest")
 _KERNELS = {
@@ -62,31 +64,38 @@ class Picture:
             return self.values
         return (self.values.astype(np.float32) * (255 / max(1, int(self.values.max())))).round().astype(np.uint8)
 
-    @property
-    def grey(self) -> np.ndarray:
-        """Its brightness (ITU-R 601-2), uint8 [h, w]."""
+    def channel(self, name: str) -> np.ndarray:
+        """One of ``CHANNELS``, the brightest, or else the brightness (ITU-R 601-2), uint8 [h, w]; a grey one itself."""
         pixels = self.pixels
-        return pixels if pixels.ndim == 2 else np.asarray(Image.fromarray(pixels).convert("L"))
+        if pixels.ndim == 2:
+            return pixels
+        if name == "brightest":
+            return np.asarray(pixels.max(2))
+        if name in CHANNELS:
+            return np.ascontiguousarray(pixels[..., CHANNELS.index(name)])
+        return np.asarray(Image.fromarray(pixels).convert("L"))
 
 
 @dataclass(frozen=True)
 class Fitting:
     """How a picture becomes a canvas; the defaults suit objects on a plain background, bright or dark."""
 
-    invert: str = "auto"  # auto: if the background is bright
+    object_size: float | None = None  # diameter of an object in pixels of the picture; 0: found out; None: not said
+    channel: str = "auto"  # what is looked at of colour pictures; auto: as in training, or else grey
+    invert: str = "auto"  # auto: as in training, or else each; each: if the background is bright
     background: int | None = None  # 0..255, taken as black; None: the median of the picture's border
     fit: str = "auto"  # pad: keeps the aspect; stretch: fills the canvas; whole: keeps its pixels; auto: see ``view``
-    resample: str = "area"  # area shrinks by averages and enlarges linearly
-    fill: float = 1.0  # share of the canvas side that the picture's longer side takes
-    object_size: float | None = None  # diameter of an object in pixels of the picture; 0: found out; None: not said
+    resample: str | None = None  # area, which is None, shrinks by averages and enlarges linearly
+    fill: float | None = None  # share of the canvas side that the picture's longer side takes; None: 1
 
     def __post_init__(self) -> None:
-        for name, known in {"invert": INVERT, "fit": FIT, "resample": RESAMPLE}.items():
-            if getattr(self, name) not in known:
-                raise ConfigError(f"{name}={getattr(self, name)}: expected one of {', '.join(known)}", name)
+        channels = ("auto", *LOOKED_AT)
+        for name, known in {"channel": channels, "invert": INVERT, "fit": FIT, "resample": (None, *RESAMPLE)}.items():
+            if (value := getattr(self, name)) not in known:
+                raise ConfigError(f"{name}={value}: expected one of {', '.join(filter(None, known))}", name)
         if self.background is not None and not 0 <= self.background <= 255:
             raise ConfigError(f"background={self.background}: expected a brightness of 0 to 255", "background")
-        if not 0 < self.fill <= 1:
+        if self.fill is not None and not 0 < self.fill <= 1:
             raise ConfigError(f"fill={self.fill}: expected more than 0 and at most 1", "fill")
 
 
@@ -111,10 +120,10 @@ def fit(picture: Picture, side: int, fitting: Fitting) -> Fitted:
 
     With fitting.fit=whole the canvas is as large as the picture, whatever ``side`` is.
     """
-    grey = picture.grey
+    grey = picture.channel(fitting.channel)
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     level = round(float(np.median(border))) if fitting.background is None else fitting.background
-    if fitting.invert == "yes" or (fitting.invert == "auto" and level > 127):
+    if fitting.invert == "yes" or (fitting.invert in ("auto", "each") and level > 127):
         grey, level = 255 - grey, 255 - level
     if level:  # what is darker than the background becomes black too; white stays white
         table = np.clip((np.arange(256) - level) * 255 / max(1, 255 - level), 0, 255).round().astype(np.uint8)
@@ -122,15 +131,16 @@ def fit(picture: Picture, side: int, fitting: Fitting) -> Fitted:
     height, width = grey.shape
     if fitting.fit == "whole":
         return Fitted(grey, (1.0, 1.0), (0, 0), (width, height))
-    longest = max(1, round(side * fitting.fill))
+    longest = max(1, round(side * (fitting.fill or 1.0)))
     scale = longest / max(height, width)
     size = (
         (longest, longest)
         if fitting.fit == "stretch"
         else (max(1, round(width * scale)), max(1, round(height * scale)))
     )
-    kernel = _KERNELS[fitting.resample]
-    if fitting.resample == "area" and (size[0] > width or size[1] > height):
+    resample = fitting.resample or "area"
+    kernel = _KERNELS[resample]
+    if resample == "area" and (size[0] > width or size[1] > height):
         kernel = Image.Resampling.BILINEAR
     resized = Image.fromarray(grey).resize(size, kernel)
     offset = ((side - size[0]) // 2, (side - size[1]) // 2)

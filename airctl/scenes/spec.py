@@ -11,7 +11,6 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from airctl.errors import ConfigError
-from airctl.scenes.glyphs import Glyphs
 from airctl.scenes.resize import Resize, resize_bilinear, resize_nearest
 
 MAX_SCALE = 100.0
@@ -87,10 +86,6 @@ class SceneSpec:
     def _check_range(name: str, value: float, low: float, high: float) -> None:
         if not low <= value <= high:
             raise ConfigError(f"{name}={value} is out of range: expected {low} .. {high}", name)
-
-    def object_size(self, glyphs: Glyphs) -> float | None:
-        """The side in pixels of an object of mean scale with its margin, which a glyph has; None without objects."""
-        return max(glyphs.train_images.shape[1:]) / self.scale_mean if self.max_digits else None
 
     @property
     def slots(self) -> int:

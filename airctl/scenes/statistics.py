@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from airctl.scenes.spec import NO_COUNT, SceneSplit
-from airctl.scenes.stored import KeptScenes
 
 BINS = 16  # of the histogram of pixel values, 16 values each
 _PIXELS = 2**20  # looked at at once: eight bytes each
-_BOXES = 2**16  # scenes whose boxes are looked at at once
-NOTHING: Mapping[str, int | float | str] = MappingProxyType({})
 
 
 def statistics(scenes: SceneSplit | Iterable[SceneSplit]) -> dict[str, Any]:
@@ -65,23 +61,3 @@ def _overlap(boxes: np.ndarray) -> np.ndarray:
     high = np.minimum(boxes[:, :, None, 2:], boxes[:, None, :, 2:])
     shared = (high > low).all(-1) & ~np.eye(boxes.shape[1], dtype=bool)
     return np.asarray(shared.any((1, 2)))
-
-
-MARGIN = 1.35  # of an object with the margin that it needs, over the longer side of its ink: a digit of MNIST's 28 px
-
-
-def object_size(split: SceneSplit | KeptScenes, attributes: Mapping[str, int | float | str] = NOTHING) -> float:
-    """The side in pixels of an object with its margin: what the file's ``attributes`` say, if they do.
-
-    Otherwise an estimate from the true boxes; a quarter of the canvas without any.
-    """
-    if "object_size" in attributes:
-        return float(attributes["object_size"])
-    total = number = 0
-    for start in range(0, len(split.boxes), _BOXES):
-        boxes = split.boxes[start : start + _BOXES]
-        there = boxes[boxes[..., 0] >= 0].astype(int)
-        if len(there):
-            total += int((there[:, 2:] - there[:, :2]).max(1).sum())
-        number += len(there)
-    return float(round(MARGIN * (total / number), 1)) if number else float(split.images.shape[-1] / 4)

@@ -12,6 +12,7 @@ from airctl._version import __version__
 from airctl.config import PictureConfig
 from airctl.scenes.glyphs import Glyphs
 from airctl.scenes.hdf5 import RefusedError, opened, read_attribute, translated
+from airctl.scenes.ink import Ink
 from airctl.scenes.spec import MAX_CANVAS, SceneSpec, SceneSplit
 from airctl.scenes.writing import Attribute, new_file, write_attribute, write_split
 
@@ -39,7 +40,8 @@ _ATTRIBUTES: dict[str, type] = {
 }
 _OPTIONAL: dict[str, type] = {  # not in every file
     "min_digits": int,  # without it, 0
-    "object_size": float,  # files of older versions and files without objects have none
+    "object_size": float,  # of imported files; files composed by older versions may have glyph side / scale_mean here
+    "ink_size": float,  # of composed files with objects to train on; those of older versions have none
     **{f"picture_{field.name}": {"str": str, "float": float}[str(field.type)] for field in fields(PictureConfig)},
 }
 
@@ -100,15 +102,16 @@ def _write(
             write_attribute(file, name, value)
         for name, scenes in zip(SPLITS, (train, test), strict=True):
             if number := int(attributes[name]):
-                blocks = scenes.blocks() if isinstance(scenes, SceneSplit) else scenes
-                write_split(file.create_group(name), disk, number, blocks, names, path.parent)
+                ink, blocks = Ink(), scenes.blocks() if isinstance(scenes, SceneSplit) else scenes
+                write_split(file.create_group(name), disk, number, ink.of_all(blocks), names, path.parent)
+                if name == "train" and ink.size is not None:  # known once all are composed
+                    write_attribute(file, "ink_size", ink.size)
 
 
 def _attributes(spec: SceneSpec, glyphs: Glyphs) -> dict[str, Attribute]:
     """In a fixed order, which decides the bytes of the file; what is not in every file comes last."""
     told = asdict(spec)
     least = told.pop("min_digits")
-    size = spec.object_size(glyphs)
     scale = {name: float(told.pop(name)) for name in ("scale_mean", "scale_sd")}
     return {
         "schema": SCHEMA,
@@ -119,7 +122,6 @@ def _attributes(spec: SceneSpec, glyphs: Glyphs) -> dict[str, Attribute]:
         "digits_sha256": glyphs.sha256,
         **told,
         **({"min_digits": least} if least else {}),
-        **({"object_size": size} if size is not None else {}),
     }
 
 
@@ -144,6 +146,8 @@ def attributes_of(file: h5py.File) -> dict[str, Attribute]:
         raise RefusedError(f"says min_digits {attributes['min_digits']}, max_digits {attributes['max_digits']}")
     if not 0 < attributes.get("object_size", 1.0) <= attributes["canvas"]:
         raise RefusedError(f"says object_size {attributes['object_size']} on a canvas of {attributes['canvas']}")
+    if not 0 < attributes.get("ink_size", 1.0) <= attributes["canvas"]:
+        raise RefusedError(f"says ink_size {attributes['ink_size']} on a canvas of {attributes['canvas']}")
     if min(attributes["train"], attributes["test"]) < 0 or attributes["train"] + attributes["test"] == 0:
         raise RefusedError(f"says {attributes['train']} train and {attributes['test']} test scenes")
     _check_picture(attributes)

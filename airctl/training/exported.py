@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated
 
 import torch
@@ -55,11 +55,13 @@ def write(
 ) -> Header:  # fmt: skip
     """Write ``model`` to ``path``, all of it or nothing; ``sha256`` is that of the checkpoint it comes from.
 
+    Of the path of ``data`` the file's name is written: the rest tells of a machine and its user.
     ``ConfigError`` for another suffix than .airctl, and for a file that is there, unless ``force`` replaces it.
     """
     if path.suffix != SUFFIX:
         raise ConfigError(f"out={path}: expected a name that ends in {SUFFIX}", "out")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    data = replace(data, path=PurePath(data.path.replace("\\", "/")).name)
     header = Header(_version.__version__, run, step, config.dumps(resolved), data, sha256)
     header = replace(header, sha256=_digest(header, tensors))
     told = json.dumps({"schema": 1, **plain_value(asdict(header))})

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import airctl
-from airctl.commands.loaded import SHIPPED
+from airctl.commands.loaded import SHIPPED, WEIGHTS
 from airctl.files import sha256_of
 from airctl.scenes.cells import cells
-
-WEIGHTS = Path(airctl.__file__).parent / "weights"
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -44,3 +43,32 @@ def test_a_folder_of_that_name_comes_first(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     with pytest.raises(airctl.AirctlError):
         airctl.load("blobs")
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_command_knows_it_by_its_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, airctl) -> None:
+    """info, export, eval, preview and variance-report; a report wants a run."""
+    monkeypatch.chdir(tmp_path)
+    code, told, err = airctl("info", name, "--json")
+    assert code == 0, err
+    assert json.loads(told)["run"] == name
+    assert airctl("export", name, "-o", "mine.airctl")[0] == 0
+    assert (tmp_path / "mine.airctl").read_bytes() == (WEIGHTS / f"{name}.airctl").read_bytes()
+    for words in (["eval"], ["preview"], ["variance-report", "--samples", 4]):
+        code, _, err = airctl(words[0], name, *words[1:])
+        assert (code, "is not here: say where it is with --data FILE" in err) == (3, True), err
+    code, _, err = airctl("report", name)
+    assert code == 2
+    assert "is not a run folder" in err
+
+
+def test_a_preview_of_it_lies_in_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, airctl, data: Path
+) -> None:
+    """Not beside its weights, in the package."""
+    monkeypatch.chdir(tmp_path)
+    before = sorted(WEIGHTS.iterdir())
+    code, out, err = airctl("preview", "digits", "--data", data)
+    assert (code, out) == (0, "digits_scenes_step_00001600.png\n"), err
+    assert [path.name for path in tmp_path.iterdir()] == [out.strip()]
+    assert sorted(WEIGHTS.iterdir()) == before

@@ -8,8 +8,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
+
+from airctl.scenes.cells import cells
 
 PAGE = Path(__file__).parents[2] / "docs/formats.md"
 
@@ -20,10 +23,12 @@ def test_the_examples_of_the_page_run(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     (tmp_path / "dishes").mkdir()
     Image.new("L", (60, 40)).save(tmp_path / "dishes/a.png")
+    Image.fromarray((cells(4, 80, 100, 18, 1).pixels * 255).astype(np.uint8)).save(tmp_path / "cells.png")
     names: dict[str, Any] = {}
     for code in re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
         exec(code, names)
     assert names["counts"]["count"].tolist() == [2]
-    assert len(names["boxes"]) == len(names["areas"]) == len(names["probabilities"]) == len(names["frame"]) == 2
-    assert names["detections"].xyxy.shape == (2, 4)
+    assert len(names["boxes"]) == len(names["areas"]) == len(names["probabilities"]) == 2
+    assert len(names["frame"]) == 4
+    assert names["detections"].xyxy.shape == (4, 4)
     assert (tmp_path / "found/images/0001_a.png").is_file()

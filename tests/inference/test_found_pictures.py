@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from airctl.commands.loaded import load
-from airctl.errors import ConfigError
+from airctl.errors import InputFileError
 from airctl.inference import Box, Found
 from airctl.inference.passes import CHUNK
 from airctl.inference.pictures import find_in_pictures, view
@@ -101,7 +101,7 @@ def test_a_picture_without_objects_has_none_and_stops_no_others(model: AIR, phot
         assert not one.canvas.any()
         assert not three.canvas.any()
         assert two.image == picture.name
-    with pytest.raises(ConfigError, match="do not fit into tiny of 5x3"):
+    with pytest.raises(InputFileError, match="tiny: objects of 18 pixels do not fit into 5x3"):
         view(model, tiny, Fitting(object_size=18.0))
 
 

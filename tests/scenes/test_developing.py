@@ -9,7 +9,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from airctl.config import PictureConfig
-from airctl.errors import ConfigError
+from airctl.errors import ConfigError, InputFileError
 from airctl.scenes import Picture, choose, develop
 from airctl.scenes.cells import cells
 from airctl.scenes.developing import MOST, ROOM, WORKING_SIZE
@@ -116,7 +116,9 @@ def test_a_constant_picture_is_black(value: int) -> None:
     one = Picture("p", np.full((60, 80), value, np.uint8))
     how = choose([one], 12.0)
     assert not develop(one, how).canvas.any()
-    with pytest.raises(ConfigError, match="no objects can be told in the pictures: say how large they are"):
+    with pytest.raises(
+        ConfigError, match="no objects can be told in the pictures: say with object_size=PIXELS how large they are"
+    ):
         choose([one])
 
 
@@ -124,16 +126,16 @@ def test_sizes_that_cannot_be_meant_are_refused_in_one_sentence() -> None:
     """Larger than a picture, too small for a shape, not a number, or so small that memory would not do."""
     one = picture(spots())
     for size, sentence in {
-        250.0: "do not fit into p.png of 260x200",
+        250.0: "p.png: objects of 250 pixels do not fit into 260x200",
         2.0: "too small to have a shape",
         float("nan"): "too small",
         -4.0: "too small",
     }.items():
-        with pytest.raises(ConfigError, match=sentence) as refused:
+        with pytest.raises(InputFileError if size > 200 else ConfigError, match=sentence) as refused:
             choose([one], size)
         assert "\n" not in str(refused.value)
     choose([one], 200.0)
-    with pytest.raises(ConfigError, match=f"expected at most {MOST} in all"):
+    with pytest.raises(InputFileError, match=f"p.png: with objects of 0.01 .* more than {MOST}, cut it into parts"):
         develop(one, PictureConfig(object_size=0.01))
 
 

@@ -15,7 +15,7 @@ from airctl import commands, scenes
 from airctl.commands.import_pictures import LEARNT_FROM, spread
 from airctl.commands.import_pictures import import_pictures as import_files
 from airctl.errors import ConfigError, InputFileError
-from airctl.scenes import Picture, import_pictures, read_attributes, read_split
+from airctl.scenes import Picture, import_pictures, read_attributes, read_scenes, read_split
 from airctl.scenes.cells import cells
 from airctl.scenes.importing import CANVAS, crops
 from airctl.scenes.spec import NO_COUNT
@@ -114,7 +114,7 @@ def test_no_more_pictures_are_read_into_memory_than_teach(tmp_path: Path) -> Non
     """Spread over all of them, of any number."""
     for number in (1, LEARNT_FROM, LEARNT_FROM + 1, 5 * LEARNT_FROM):
         np.save(tmp_path / "s.npy", np.arange(number * 4, dtype=np.uint16).reshape(number, 2, 2))
-        kept = [int(one.values[0, 0]) // 4 for one in spread([tmp_path / "s.npy"])]
+        kept = [int(one.values[0, 0]) // 4 for one in spread(read_scenes([tmp_path / "s.npy"]))]
         assert min(number, LEARNT_FROM // 2) <= len(kept) <= LEARNT_FROM
         assert len(set(np.diff(kept).tolist())) <= 1
         assert kept[0] == 0

@@ -127,7 +127,7 @@ def test_every_kind_of_file_gives_the_same_picture(tmp_path: Path) -> None:
     pictures = read(*sorted(tmp_path.glob("[a-h].*"))) + read(tmp_path / "i.hdf5", dataset="mine/pictures")
     assert len(pictures) == 9
     for picture in pictures:
-        assert np.abs(picture.grey.astype(int) - one).max() <= 1, picture.name
+        assert np.abs(picture.channel("grey").astype(int) - one).max() <= 1, picture.name
 
 
 def test_a_photograph_stands_upright_and_transparency_is_background(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_photograph_stands_upright_and_transparency_is_background(tmp_path: Pa
         drawing = np.zeros((8, 8, 4), np.uint8)
         drawing[2:4] = [value, value, value, 255]
         save(tmp_path / "b.png", drawing)
-        grey = read(tmp_path / "b.png")[0].grey
+        grey = read(tmp_path / "b.png")[0].channel("grey")
         assert (grey[0, 0], grey[2, 2]) == (behind, value)
 
 

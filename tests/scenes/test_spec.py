@@ -1,21 +1,9 @@
-"""What is asked for: the size of an object follows from it, and nothing that cannot be meant passes."""
+"""What is asked for: nothing that cannot be meant passes."""
 
-import numpy as np
 import pytest
 
 from airctl.errors import ConfigError
-from airctl.scenes import Glyphs, SceneSpec
-
-from .conftest import make_glyphs
-
-
-def test_an_object_with_its_margin_is_a_glyph_of_mean_scale(glyphs: Glyphs) -> None:
-    """28 / 1.3 pixels for MNIST's glyphs, 14 at scale 2, the longer side of a tall one; none without objects."""
-    tall = make_glyphs(np.full((4, 40, 10), 255, np.uint8), np.zeros(4, np.uint8), test=1)
-    assert SceneSpec().object_size(glyphs) == pytest.approx(21.538, abs=1e-3)
-    assert SceneSpec(scale_mean=2).object_size(glyphs) == 14
-    assert SceneSpec(scale_mean=2).object_size(tall) == 20
-    assert SceneSpec(max_digits=0).object_size(glyphs) is None
+from airctl.scenes import SceneSpec
 
 
 @pytest.mark.parametrize(

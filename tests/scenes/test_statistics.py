@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from airctl.scenes import SceneSplit, object_size, statistics
+from airctl.scenes import SceneSplit, statistics
 
 
 def split(images: np.ndarray, boxes: list[list[tuple[int, int, int, int]]]) -> SceneSplit:
@@ -38,12 +38,3 @@ def test_boxes_that_only_touch_do_not_overlap() -> None:
     images = np.zeros((2, 8, 8), np.uint8)
     assert statistics(split(images, [[(0, 0, 4, 4), (4, 0, 8, 4)], []]))["overlap"] == 0
     assert statistics(split(images, [[], []]))["mean_box"] is None
-
-
-def test_the_size_of_an_object_is_the_files_own_or_an_estimate() -> None:
-    """A file's attribute wins; without one it is 1.35 longer sides of the true boxes, or a quarter of the canvas."""
-    images = np.zeros((2, 16, 16), np.uint8)
-    boxes = split(images, [[(0, 0, 4, 2)], [(0, 0, 6, 8), (8, 8, 14, 14)]])
-    assert object_size(boxes, {"object_size": 7.5, "canvas": 16}) == 7.5
-    assert object_size(boxes, {"canvas": 16}) == object_size(boxes) == pytest.approx(1.35 * 6, abs=0.05)
-    assert object_size(split(images, [[], []])) == 4

@@ -43,7 +43,7 @@ def test_what_is_written_is_read(tmp_path: Path, glyphs: Glyphs, max_digits: int
 
 
 def test_what_not_every_file_says_is_read_where_it_stands(tmp_path: Path, glyphs: Glyphs) -> None:
-    """object_size and min_digits come back; a minimum of 0, and the size of no objects, are not written."""
+    """min_digits comes back; a minimum of 0 is not written."""
     path = tmp_path / "s.h5"
 
     def written(**settings: float) -> dict:
@@ -52,20 +52,17 @@ def test_what_not_every_file_says_is_read_where_it_stands(tmp_path: Path, glyphs
         return read_attributes(path)
 
     told = written(min_digits=1, scale_mean=2, scale_sd=0)
-    assert (told["min_digits"], told["object_size"], told["scale_mean"], told["scale_sd"]) == (1, 14.0, 2.0, 0.0)
-    assert [type(told[name]) for name in ("min_digits", "object_size", "scale_mean", "scale_sd")] == [int, *[float] * 3]
-    told = written()
-    assert told["object_size"] == pytest.approx(28 / 1.3)
-    assert "min_digits" not in told
-    assert "object_size" not in written(max_digits=0)
+    assert (told["min_digits"], told["scale_mean"], told["scale_sd"]) == (1, 2.0, 0.0)
+    assert [type(told[name]) for name in ("min_digits", "ink_size", "scale_mean", "scale_sd")] == [int, *[float] * 3]
+    assert "min_digits" not in written()
 
 
 def test_a_file_of_an_older_version_is_read_as_ever(scene_file: Path) -> None:
-    """Without object_size, which it did not know; without any attribute that it knew, it is refused."""
+    """Without ink_size, which it did not know; without any attribute that it knew, it is refused."""
     before = read_split(scene_file, "train")
     with h5py.File(scene_file, "r+") as file:
-        del file.attrs["object_size"]
-    assert "object_size" not in read_attributes(scene_file)
+        del file.attrs["ink_size"]
+    assert "ink_size" not in read_attributes(scene_file)
     assert same(read_split(scene_file, "train"), before)
     with h5py.File(scene_file, "r+") as file:
         del file.attrs["scale_mean"]
