@@ -79,11 +79,12 @@ def count(
         fitting = Fitting()
     else:
         fitting = Fitting(object_size=object_size, invert=invert or "auto")
+    loaded = load(run, device=device)
     found = found_in(
-        load(run, device=device), read_scenes(pictures, dataset, refuse), fitting,
+        loaded, read_scenes(pictures, dataset, refuse), fitting,
         min_score=min_score, exclude_edges=exclude_edges,
     )  # fmt: skip
-    with FoundFiles(out, ("csv", *formats)) as files:
+    with FoundFiles(out, ("csv", *formats), origin=loaded.origin) as files:
         for one in found:
             files.add(one)
             yield one

@@ -6,10 +6,12 @@ import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from airctl.commands.found_files import FoundFiles, as_result, check_folder, key, mended
+from airctl.commands.found_files import FoundFiles, as_result, check_folder, mended
+from airctl.commands.found_files import key as row_key
 from airctl.commands.loaded import Loaded, load
 from airctl.errors import ConfigError
 from airctl.inference import Found, find_in_pictures
+from airctl.results.found import FoundOrigin
 from airctl.scenes import Fitting, Picture, read_scenes
 from airctl.scenes.own import Refuse
 
@@ -25,6 +27,7 @@ def infer(
     fitting: Fitting | None = None,
     dataset: str | None = None,
     checkpoint: str = "last",
+    key: Path | str | None = None,
     num_steps: int | None = None,
     device: str = "auto",
     min_score: float = 0.0,
@@ -38,9 +41,9 @@ def infer(
 ) -> Iterator[Found]:
     """Count and find the objects of ``images``: picture files, folders, glob patterns, .npy, .npz or HDF5 stacks.
 
-    ``run`` is a run folder, an exported file, the name of a model that comes with airctl, or what ``load`` gave;
-    ``fitting`` says how a picture becomes what the model reads. Objects less probable than ``min_score`` or, with
-    ``exclude_edges``, cut off by the picture's border are not counted.
+    ``run`` is a run folder, an exported file, the name of a model that comes with airctl, or what ``load`` gave, with
+    ``key`` as there; ``fitting`` says how a picture becomes what the model reads. Objects less probable than
+    ``min_score`` or, with ``exclude_edges``, cut off by the picture's border are not counted.
 
     Into the folder ``out`` go the tables counts.csv and objects.csv, each picture with its boxes, what the model read
     beside what it drew, the objects cut out, and a page that shows all; with ``formats`` (of ``airctl.formats``) only
@@ -48,7 +51,7 @@ def infer(
     the i-th of n parts of the pictures. ``ConfigError`` if ``out`` holds something, without ``force`` or ``resume``.
     ``refuse`` is given the error of a file that cannot be read; without it, that ``InputFileError`` is raised.
     """
-    loaded = run if isinstance(run, Loaded) else load(run, checkpoint, device)
+    loaded = run if isinstance(run, Loaded) else load(run, checkpoint, device, key)
     part, parts = shard
     if not 1 <= part <= parts:
         raise ConfigError(f"shard={part}/{parts}: expected the number of one of the parts", "shard")
@@ -63,11 +66,11 @@ def infer(
         done = mended(out) if resume else done
 
     def wanted(name: str) -> bool:
-        return zlib.crc32(name.encode("utf-8", "surrogateescape")) % parts == part - 1 and key(name) not in done
+        return zlib.crc32(name.encode("utf-8", "surrogateescape")) % parts == part - 1 and row_key(name) not in done
 
     pictures = read_scenes(images, dataset, refuse, wanted)
     found = found_in(loaded, pictures, fitting or Fitting(), num_steps, min_score, exclude_edges)
-    return _written(found, out, formats, resume) if out is not None else found
+    return _written(found, out, formats, resume, loaded.origin) if out is not None else found
 
 
 def found_in(
@@ -80,9 +83,11 @@ def found_in(
             yield found.kept(min_score, exclude_edges)
 
 
-def _written(found: Iterator[Found], out: Path, formats: Sequence[str], resume: bool) -> Iterator[Found]:
+def _written(
+    found: Iterator[Found], out: Path, formats: Sequence[str], resume: bool, origin: FoundOrigin
+) -> Iterator[Found]:
     pictures = not formats
-    with FoundFiles(out, formats or ("csv",), pictures=pictures, crops=pictures, resume=resume) as files:
+    with FoundFiles(out, formats or ("csv",), pictures=pictures, crops=pictures, resume=resume, origin=origin) as files:
         for one in found:
             files.add(one)
             yield one

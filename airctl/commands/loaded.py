@@ -18,9 +18,10 @@ from airctl.errors import ConfigError, InputFileError
 from airctl.files import is_regular, sha256_of
 from airctl.inference import Found, find_in_pictures
 from airctl.model import AIR
+from airctl.results.found import FoundOrigin
 from airctl.results.summary import DataOrigin
 from airctl.scenes import Fitting, Picture, read_scenes
-from airctl.training import Learner, RunFolder, exported, pick_device
+from airctl.training import Learner, RunFolder, exported, pick_device, signed
 from airctl.training import checkpoint as checkpoints
 from airctl.training.memory import room_of
 
@@ -81,6 +82,13 @@ class Loaded:
         found = list(find_in_pictures(self.model, read, fitting or Fitting()))
         return found[0] if single and len(found) == 1 else found
 
+    @property
+    def origin(self) -> FoundOrigin:
+        """What says of counts by which model they were made."""
+        return FoundOrigin(
+            run=str(self.run), step=self.step, weights_sha256=self.weights_sha256, data_sha256=self.data.sha256
+        )
+
     def __repr__(self) -> str:
         return f"<airctl model {self.run}: {self.config.preset}, step {self.step}>"
 
@@ -90,15 +98,20 @@ class Loaded:
         return log_count
 
 
-def load(run: Path | str, checkpoint: str = "last", device: str = "auto") -> Loaded:
+def load(run: Path | str, checkpoint: str = "last", device: str = "auto", key: Path | str | None = None) -> Loaded:
     """Load checkpoint ``last``, ``best`` or a step of a run folder, or the model in FILE.airctl; every byte is checked.
 
-    ``run`` may be the name of a model that comes with airctl (``SHIPPED``), if nothing else is called so.
+    ``run`` may be the name of a model that comes with airctl (``SHIPPED``), if nothing else is called so. With a public
+    ``key`` of minisign only an exported model is loaded that has a signature by its owner beside it.
     Raises ``InputFileError`` for what is damaged and ``ConfigError`` for what is neither of the two.
     """
     path = Path(run)
     if str(run) in SHIPPED and not path.exists():
         path = _WEIGHTS / f"{run}.airctl"
+    if key is not None:
+        if not is_regular(path):
+            raise ConfigError(f"key={key}: {run} is no exported model, and nothing else is signed", "key")
+        signed.check(path, Path(key))
     return _exported(path, pick_device(device)) if is_regular(path) else _checkpoint(path, checkpoint, device)
 
 
