@@ -39,7 +39,10 @@ class Chain:
     known: dict[str, str] = field(default_factory=dict)  # of what each sha256 is
 
     def claim(self, what: str, expected: str | None, actual: Actual) -> None:
-        """Note what ``what`` says that it was made of; ``actual`` is asked if nothing that is looked at is that."""
+        """Note what ``what`` says that it was made of; ``actual`` looks where it should be.
+
+        Only if that gives nothing, it is looked for in everything that was computed.
+        """
         self.claims.append(_Claim(what, expected, actual))
 
     def computed(self, path: Path) -> str | None:
@@ -87,13 +90,14 @@ class Chain:
         return actual
 
     def answered(self) -> Iterator[Link]:
-        """A link for each claim: what it names is among what was computed, or is something else, or is not there."""
-        for claim in self.claims:
+        """A link for each claim: what it names is there, or is something else, or is nowhere to be found."""
+        looked = [claim.actual() for claim in self.claims]
+        for claim, (found, place) in zip(self.claims, looked, strict=True):
             if claim.expected is None:
                 yield Link(what=claim.what, status=MISSING, reason=OLDER)
                 continue
-            known = self.known.get(claim.expected)
-            found, place = claim.actual() if known is None else (claim.expected, known)
+            if found is None and claim.expected in self.known:
+                found, place = claim.expected, self.known[claim.expected]
             status = MISSING if found is None else MATCHES if found == claim.expected else DIFFERS
             reason = f"{place} is another" if status == DIFFERS else place
             yield Link(what=claim.what, status=status, expected=claim.expected, found=found, reason=reason)
