@@ -46,7 +46,7 @@ oldest: setup  ## a part of the tests with the oldest versions that setup.cfg al
 	$(OLDEST)/bin/python -m pip install --quiet --constraint constraints.txt torch
 	$(OLDEST)/bin/python -m pip install --quiet --requirement build/oldest.txt pytest hypothesis
 	$(OLDEST)/bin/python -m pip check
-	$(OLDEST)/bin/python -m pytest -p no:cacheprovider $(OLD_TESTS)
+	$(OLDEST)/bin/python -m pytest -p no:cacheprovider -o filterwarnings=default $(OLD_TESTS)
 
 COINS := $$($(BIN)/python -c 'import skimage.data, os; print(os.path.join(os.path.dirname(skimage.data.__file__), "coins.png"))')
 
