@@ -5,19 +5,48 @@ BIN := $(VENV)/bin
 DATA := data/scenes.h5
 RUN := runs/demo
 
-.PHONY: help setup demo test coverage browser lint docs site bench models reproduce estimators why-45 scaling soak clean
+.PHONY: help setup lock oldest demo test coverage browser lint docs site bench models reproduce estimators why-45 scaling soak clean
 
 help:  ## this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## */  make \1\t/' | expand -t 18
 
 setup: $(VENV)/.done  ## make the environment in .venv
 
-# The pinned torch is a CPU build where the package index has one; a torch that is already there is kept.
-$(VENV)/.done: setup.cfg constraints.txt
+# All but torch is checked against the hashes in requirements.txt, also what is only there because others need it. torch
+# is pinned by its version: its builds (CPU, CUDA) differ, and with them their hashes and what they bring along.
+$(VENV)/.done: setup.cfg constraints.txt requirements.txt
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement requirements.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs,formats]'
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip check
 	touch $@
+
+# What only torch's CUDA builds need.
+GPU := triton cuda-bindings cuda-toolkit nvidia-cudnn-cu13 nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvshmem-cu13
+
+lock: setup  ## requirements.txt anew: setup.cfg at the versions of constraints.txt, with what these need, and all hashes
+	mkdir -p build && printf '%s\n' $(GPU) > build/gpu.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
+	$(BIN)/uv pip compile --quiet setup.cfg --extra dev --extra docs --extra formats --constraint constraints.txt \
+	  --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-package torch --excludes build/gpu.txt \
+	  --custom-compile-command 'make lock' --upgrade --output-file requirements.txt
+
+OLDEST := $(VENV)-oldest
+# What needs none of the extras, in a few minutes.
+OLD_TESTS := tests/test_files.py tests/test_config.py tests/scenes tests/model tests/training tests/commands/test_export.py \
+  tests/commands/test_evaluate.py tests/commands/test_infer.py tests/commands/test_report.py tests/reporting
+
+oldest: setup  ## a part of the tests with the oldest versions that setup.cfg allows, but for torch, in .venv-oldest
+	mkdir -p build
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
+	$(BIN)/uv pip compile --quiet setup.cfg --no-deps --resolution lowest-direct --no-emit-package torch --no-header \
+	  --output-file build/oldest.txt
+	$(PYTHON) -m venv --clear $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --constraint constraints.txt torch
+	$(OLDEST)/bin/python -m pip install --quiet --requirement build/oldest.txt pytest hypothesis
+	$(OLDEST)/bin/python -m pip check
+	$(OLDEST)/bin/python -m pytest -p no:cacheprovider -o filterwarnings=default $(OLD_TESTS)
 
 COINS := $$($(BIN)/python -c 'import skimage.data, os; print(os.path.join(os.path.dirname(skimage.data.__file__), "coins.png"))')
 

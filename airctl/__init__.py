@@ -22,6 +22,7 @@ from airctl.commands.report import report
 from airctl.commands.sweep import sweep
 from airctl.commands.train import train
 from airctl.commands.variance import measure_variance
+from airctl.commands.verify import verify
 from airctl.config import PRESETS, Config, override, preset
 from airctl.errors import AirctlError
 from airctl.inference import Box, Found
@@ -58,4 +59,5 @@ __all__ = [
     "report",
     "sweep",
     "train",
+    "verify",
 ]

@@ -28,6 +28,10 @@ class ConfigError(AirctlError):
     exit_code = 2
 
 
+class PlaceError(ConfigError):
+    """A place where one cannot write, whatever is to be written there (exit code 2)."""
+
+
 class InputFileError(AirctlError):
     """A file that is missing, damaged, foreign or not to be trusted (exit code 3)."""
 

@@ -17,12 +17,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from airctl.errors import ConfigError, InputFileError, StorageError
+from airctl.errors import ConfigError, InputFileError, PlaceError, StorageError
 
 _STORAGE_ERRNOS = {errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 _NO_LINKS_ERRNOS = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 # A pipe without a reader is an error, and not waited for.
-_NEW = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_NOT_THROUGH = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_NEW = os.O_WRONLY | os.O_CREAT | _NOT_THROUGH
 _CLEANED: set[tuple[int, Path]] = set()  # process and folder: a folder is looked through once
 
 
@@ -30,7 +31,7 @@ _CLEANED: set[tuple[int, Path]] = set()  # process and folder: a folder is looke
 def storage_errors(path: Path) -> Iterator[None]:
     """Turn what a disk answers to writing ``path`` into one sentence.
 
-    ``StorageError`` for a full, failing or read-only disk, ``ConfigError`` for a place where one cannot write.
+    ``StorageError`` for a full, failing or read-only disk, ``PlaceError`` for a place where one cannot write.
     """
     try:
         yield
@@ -40,10 +41,10 @@ def storage_errors(path: Path) -> Iterator[None]:
                 f"could not write {path}: {os.strerror(error.errno)}; what was there before is untouched: "
                 "free some space or choose another place, then run the same command again"
             ) from error
-        raise ConfigError(f"could not write {path} ({error.strerror or error}): choose another place") from error
+        raise PlaceError(f"could not write {path} ({error.strerror or error}): choose another place") from error
     except ValueError as error:
         if "\0" in str(path):
-            raise ConfigError(f"{str(path)!r} cannot be the name of a file: choose another place") from error
+            raise PlaceError(f"{str(path)!r} cannot be the name of a file: choose another place") from error
         raise
 
 
@@ -64,7 +65,7 @@ def atomic_path(path: Path, replace: bool = True) -> Iterator[Path]:
     """
     with storage_errors(path):
         if path.exists() and not path.is_file():  # a rename would put a file in the place of /dev/null
-            raise ConfigError(f"{path} is no ordinary file: choose another place")
+            raise PlaceError(f"{path} is no ordinary file: choose another place")
         make_folder(path.parent)
         with _writing_into(path.parent):
             part = path.parent / f".airctl-{secrets.token_hex(8)}.part"
@@ -120,11 +121,21 @@ def write_bytes(path: Path, content: bytes | memoryview, replace: bool = True) -
         _write(part, content, _NEW | os.O_EXCL)
 
 
-def write_together(contents: Mapping[Path, bytes]) -> None:
-    """Write files that belong together: each is whole beside its place before the first one is put into its own."""
-    with ExitStack() as stack:
-        for path, content in contents.items():
-            _write(stack.enter_context(atomic_path(path)), content, _NEW | os.O_EXCL)
+def write_together(contents: Mapping[Path, bytes], replace: bool = True) -> None:
+    """Write files that belong together: each is whole beside its place before the first one is put into its own.
+
+    Without ``replace`` nothing is written if one of them is there, also if it came meanwhile: ``ConfigError``.
+    """
+    placed: list[Path] = []
+    try:
+        with ExitStack() as stack:
+            for path, content in contents.items():
+                stack.push(lambda kind, *rest, path=path: placed.append(path) if kind is None else None)
+                _write(stack.enter_context(atomic_path(path, replace)), content, _NEW | os.O_EXCL)
+    except BaseException:
+        for path in [] if replace else placed:  # of these none was there before
+            path.unlink(missing_ok=True)
+        raise
 
 
 def write_text(path: Path, text: str, replace: bool = True) -> None:
@@ -194,3 +205,27 @@ def sha256_of(path: Path) -> str:
     """The hexadecimal sha256 of a file, read in pieces."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sha256_of_stranger(path: Path, most: int) -> str:
+    """``sha256_of`` of an ordinary file of at most ``most`` bytes that is no link; ``InputFileError`` for any other.
+
+    No more is read than it has when it is opened.
+    """
+    if path.is_symlink():
+        raise InputFileError(f"{path} is a link")
+    if not is_regular(path):
+        raise InputFileError(f"{path}: no such file" if not path.exists() else f"{path} is no ordinary file")
+    digest = hashlib.sha256()
+    try:
+        with open(os.open(path, os.O_RDONLY | _NOT_THROUGH), "rb") as stream:
+            told = os.fstat(stream.fileno())
+            if not stat.S_ISREG(told.st_mode) or told.st_size > most:
+                raise InputFileError(f"{path} is too large, or no ordinary file: expected at most {most} bytes")
+            rest = told.st_size
+            while rest and (piece := stream.read(min(rest, 1 << 20))):
+                digest.update(piece)
+                rest -= len(piece)
+    except OSError as error:
+        raise InputFileError(f"{path} cannot be read: {error.strerror}") from error
+    return digest.hexdigest()

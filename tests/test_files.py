@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from reliability.faults import ended, forked, in_fork
 
-from airctl.errors import ConfigError
-from airctl.files import append, atomic_path, write_bytes, write_text
+from airctl.errors import ConfigError, InputFileError
+from airctl.files import append, atomic_path, sha256_of, sha256_of_stranger, write_bytes, write_text, write_together
 
 SIZE = 20_000
 
@@ -98,3 +98,42 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "metrics.jsonl")
     with pytest.raises(ConfigError):
         append(tmp_path / "metrics.jsonl", "{}\n")
+
+
+@pytest.mark.parametrize("taken", ["a", "b", "c", None])
+def test_files_that_belong_together_are_all_new_or_none(taken: str | None, tmp_path: Path) -> None:
+    """If one of them came while they were written it stays, and the others are not left; with replace all are new."""
+    contents = {tmp_path / name: b"new" for name in "abc"}
+    if taken is None:
+        write_together(contents, replace=False)
+        assert {path.read_bytes() for path in tmp_path.iterdir()} == {b"new"}
+        return
+    (tmp_path / taken).write_bytes(b"mine")
+    with pytest.raises(ConfigError, match="exists"):
+        write_together(contents, replace=False)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(taken, b"mine")]
+    write_together(contents)
+    assert sorted((path.name, path.read_bytes()) for path in tmp_path.iterdir()) == [(n, b"new") for n in "abc"]
+
+
+def test_two_that_write_together_at_once_do_not_mix(tmp_path: Path) -> None:
+    """Each time one of two processes has all three names, and the other is refused."""
+    for number in range(20):
+        place = tmp_path / str(number)
+        sets = [{place / name: letter * 10 for name in "abc"} for letter in (b"1", b"2")]
+        children = [forked(lambda contents=contents: write_together(contents, replace=False)) for contents in sets]
+        assert sorted(ended(*child).code for child in children) == [0, ConfigError.exit_code]
+        assert len({path.read_bytes() for path in place.iterdir()}) == 1
+        assert len(list(place.iterdir())) == 3
+
+
+def test_a_strangers_file_is_digested_within_bounds(tmp_path: Path) -> None:
+    """An ordinary file as ever; no link, no pipe, no folder, and nothing larger than was allowed."""
+    path = tmp_path / "file"
+    path.write_bytes(bytes(3 << 20))
+    assert sha256_of_stranger(path, 3 << 20) == sha256_of(path)
+    (tmp_path / "link").symlink_to(path)
+    os.mkfifo(tmp_path / "pipe")
+    for name, most in (("file", (3 << 20) - 1), ("link", 1 << 30), ("pipe", 1 << 30), (".", 1 << 30), ("no", 1 << 30)):
+        with pytest.raises(InputFileError):
+            sha256_of_stranger(tmp_path / name, most)

@@ -10,7 +10,7 @@ import click
 from tqdm import tqdm
 
 from airctl.cli.counting import Size
-from airctl.cli.shell import CHECKPOINT, DEVICE, FILE, Word, airctl, words
+from airctl.cli.shell import CHECKPOINT, DEVICE, FILE, KEY, Word, airctl, words
 from airctl.cli.told import FoundTold, Refused
 
 
@@ -65,13 +65,14 @@ class Shard(click.ParamType):  # type: ignore[type-arg]
 @click.option("--min-score", type=click.FloatRange(0, 1), default=0.0, help="Leave out less probable objects.")
 @click.option("--exclude-edges", is_flag=True, help="Leave out objects that the border cuts off.")
 @CHECKPOINT
+@KEY
 @DEVICE
 @click.option("--strict", is_flag=True, help="Exit with code 8 if a count cannot be trusted.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per picture on stdout.")
 def infer(
     run: Path, images: tuple[str, ...], out: Path | None, csv: bool, formats: str | None, resume: bool,
     shard: tuple[int, int], force: bool, dataset: str | None, num_steps: int | None, min_score: float,
-    exclude_edges: bool, checkpoint: str, device: str, strict: bool, as_json: bool, **how: Any,
+    exclude_edges: bool, checkpoint: str, key: Path | None, device: str, strict: bool, as_json: bool, **how: Any,
 ) -> None:  # fmt: skip
     """Find and count the objects of your own pictures with a trained model (alias: predict).
 
@@ -97,8 +98,8 @@ def infer(
     with Refused() as refused, FoundTold(as_json, strict) as told:
         found = command.infer(
             run, images, fitting=scenes.Fitting(**how), dataset=dataset, checkpoint=checkpoint, num_steps=num_steps,
-            device=device, min_score=min_score, exclude_edges=exclude_edges, out=out, formats=asked, force=force,
-            resume=resume, shard=shard, refuse=refused,
+            key=key, device=device, min_score=min_score, exclude_edges=exclude_edges, out=out, formats=asked,
+            force=force, resume=resume, shard=shard, refuse=refused,
         )  # fmt: skip
         for one in tqdm(found, unit=" pictures", file=sys.stderr, disable=not sys.stderr.isatty(), dynamic_ncols=True):
             told(one)

@@ -13,12 +13,14 @@ from airctl.results.summary import DataSummary, ModelSummary, RunSummary
 from airctl.results.sweep import SweepResult
 from airctl.results.training import TrainResult
 from airctl.results.variance import VarianceReport
+from airctl.results.verified import Verified
 
 HEAD = f"""\
 # Results as JSON
 
 Written by `make docs` from the results themselves; a test keeps the two equal. `--json` prints one object on stdout
-(`infer` and `count` one per picture, each on a line). The same objects are the result files of a run folder.
+(`infer` and `count` one per picture, each on a line). The same objects are the result files of a run folder, there with
+one more key: `sha256`, of all the others as JSON on one line with sorted keys. `airctl verify` checks it.
 
 Every object has `"schema": {door.SCHEMA}`, which changes when a key is renamed or means something else; a new key does
 not change it, so ignore keys that you do not know. Keys are snake_case. A number that is not finite is `null`.
@@ -45,6 +47,7 @@ RESULTS: dict[str, tuple[type[Any], str]] = {
     "info DATA.h5": (DataSummary, ""),
     "info RUN": (RunSummary, ""),
     "info FILE.airctl": (ModelSummary, ""),
+    "verify": (Verified, ""),
 }
 
 

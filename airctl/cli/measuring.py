@@ -137,8 +137,9 @@ def report(runs: tuple[Path, ...], **options: Any) -> None:
 @click.argument("run", type=FILE, metavar="RUN|FILE.airctl|NAME")
 @click.option("-o", "--out", type=FILE, required=True, metavar="FILE", help="FILE.airctl, or FILE.onnx for ONNX.")
 @click.option("--force", is_flag=True, help="Replace files that exist.")
+@click.option("--sign", type=FILE, default=None, metavar="KEY", help="Secret key of minisign: FILE.minisig beside it.")
 @CHECKPOINT
-def export(run: Path, out: Path, **options: Any) -> None:
+def export(run: Path, out: Path, sign: Path | None, **options: Any) -> None:
     """Write the model of a run to one file, without what only training needs, or as ONNX.
 
     \b
@@ -154,11 +155,17 @@ def export(run: Path, out: Path, **options: Any) -> None:
     FILE.onnx is for programs without airctl (docs/onnx.md): three graphs, FILE.map.onnx, FILE.encoder.onnx and
     FILE.decoder.onnx, which are compared with the model before they are written. It needs airctl[onnx] and a model
     of proposals, such as preset fast trains.
+
+    --sign writes a signature beside each file, which verify --key, infer --key and the program minisign check; it needs
+    airctl[signing]. 'minisign -G' makes the two keys.
     """
     from airctl.commands import export as command
+    from airctl.training.signed import Signer
 
     if out.suffix not in (".airctl", ".onnx"):
         raise errors.ConfigError(f"out={out}: expected a name that ends in .airctl or .onnx", "out")
+    if sign is not None:
+        options["sign"] = Signer(sign, lambda: click.prompt("Password of the key", hide_input=True, err=True))
     as_onnx = out.suffix == ".onnx"
     written = command.export_onnx(run, out, **options) if as_onnx else [command.export(run, out, **options)]
     for path in written:

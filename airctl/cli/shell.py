@@ -67,6 +67,7 @@ DEVICE = click.option(
 )
 DATA = click.option("--data", type=FILE, default=None, help="Another scene file than the run's own.")
 CHECKPOINT = click.option("--checkpoint", default="last", show_default=True, help="last, best or a step.")
+KEY = click.option("--key", type=FILE, default=None, help="Public key of minisign: the model must be signed with it.")
 SEED = click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of the noise.")
 
 

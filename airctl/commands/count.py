@@ -95,7 +95,7 @@ def count(
         if threads is not None:
             torch.set_num_threads(threads)
     found = found_in(loaded, read, fitting, min_score=min_score, exclude_edges=exclude_edges, refuse=refuse)
-    with FoundFiles(out, ("csv", *formats)) as files:
+    with FoundFiles(out, ("csv", *formats), origin=loaded.origin) as files:
         for one in found:
             files.add(one)
             yield one

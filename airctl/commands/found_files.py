@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,7 +16,7 @@ from typing import Self
 from PIL import Image
 
 from airctl.errors import ConfigError, InputFileError
-from airctl.files import atomic_path, write_text
+from airctl.files import atomic_path, is_regular, sha256_of, storage_errors, write_text
 from airctl.formats import FORMATS
 from airctl.formats.csv_tables import COUNTS, OBJECTS, CsvTables
 from airctl.formats.rows import row
@@ -22,9 +24,12 @@ from airctl.formats.writer import Writer, file_name
 from airctl.inference import Found
 from airctl.reporting.annotate import annotated, side_by_side
 from airctl.reporting.counts_page import CountsPage
+from airctl.results.door import sealed, to_json
+from airctl.results.found import FoundOrigin
 
 PAGE = "counts.html"
 TABLES = ("counts.csv", "objects.csv")
+ORIGIN = "origin.json"
 
 
 class FoundFiles:
@@ -32,19 +37,21 @@ class FoundFiles:
 
     Each of ``formats`` gets a folder of its name, but CSV, whose tables lie in ``out`` itself. With ``pictures`` each
     picture with its boxes and what the model read beside what it drew is there too, and a page that shows them all;
-    with ``crops`` every object cut out.
+    with ``crops`` every object cut out. Once all is written, origin.json says by which model: the ``origin``.
     """
 
     def __init__(
         self, out: Path, formats: Sequence[str] = ("csv",), *, pictures: bool = True, crops: bool = False,
-        resume: bool = False,
+        resume: bool = False, origin: FoundOrigin | None = None,
     ) -> None:  # fmt: skip
         unknown = [name for name in formats if name not in FORMATS]
         if unknown:
             raise ConfigError(f"format={unknown[0]}: expected some of {', '.join(FORMATS)}", "format")
         if resume and list(formats) != ["csv"]:
             raise ConfigError("only CSV tables can be gone on with: ask for csv alone", "resume")
-        self.out, self.pictures, self.crops, self.number = out, pictures, crops, 0
+        self.out, self.pictures, self.crops, self.number, self.origin = out, pictures, crops, 0, origin
+        with storage_errors(out / ORIGIN):
+            (out / ORIGIN).unlink(missing_ok=True)  # until all is written it would be that of other files
         self.closing = ExitStack()
         self.writers: list[Writer] = [
             self.closing.enter_context(CsvTables(out, resume) if name == "csv" else FORMATS[name](out / name))
@@ -81,6 +88,10 @@ class FoundFiles:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.closing.__exit__(kind, error, trace)
+        if kind is None and self.origin is not None:
+            files = {name: sha256_of(self.out / name) for name in (*TABLES, PAGE) if is_regular(self.out / name)}
+            told = json.dumps(sealed(to_json(replace(self.origin, files=files))), indent=1)
+            write_text(self.out / ORIGIN, told + "\n")
 
 
 def check_folder(out: Path, force: bool) -> None:

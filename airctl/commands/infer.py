@@ -6,10 +6,12 @@ import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from airctl.commands.found_files import FoundFiles, check_folder, key, mended
+from airctl.commands.found_files import FoundFiles, check_folder, mended
+from airctl.commands.found_files import key as row_key
 from airctl.commands.loaded import Loaded, load
 from airctl.errors import ConfigError
 from airctl.inference import Found, check_choices, find_in_pictures
+from airctl.results.found import FoundOrigin
 from airctl.scenes import Fitting, Picture, read_scenes
 from airctl.scenes.own import Refuse
 
@@ -23,6 +25,7 @@ def infer(
     fitting: Fitting | None = None,
     dataset: str | None = None,
     checkpoint: str = "last",
+    key: Path | str | None = None,
     num_steps: int | None = None,
     device: str = "auto",
     min_score: float = 0.0,
@@ -36,9 +39,9 @@ def infer(
 ) -> Iterator[Found]:
     """Count and find the objects of ``images``: picture files, folders, glob patterns, .npy, .npz or HDF5 stacks.
 
-    ``run`` is a run folder, an exported file, the name of a model that comes with airctl, or what ``load`` gave;
-    ``fitting`` says how a picture becomes what the model reads. Objects less probable than ``min_score`` or, with
-    ``exclude_edges``, cut off by the picture's border are not counted.
+    ``run`` is a run folder, an exported file, the name of a model that comes with airctl, or what ``load`` gave, with
+    ``key`` as there; ``fitting`` says how a picture becomes what the model reads. Objects less probable than
+    ``min_score`` or, with ``exclude_edges``, cut off by the picture's border are not counted.
 
     Into the folder ``out`` go the tables counts.csv and objects.csv, each picture with its boxes, what the model read
     beside what it drew, the objects cut out, and a page that shows all; with ``formats`` (of ``airctl.formats``) only
@@ -47,7 +50,7 @@ def infer(
     ``refuse`` is given the error of a picture that cannot be read, or that objects of the size that ``fitting`` says do
     not fit into; without it, that ``InputFileError`` is raised. ``ConfigError`` for a choice that has no effect.
     """
-    loaded = run if isinstance(run, Loaded) else load(run, checkpoint, device)
+    loaded = run if isinstance(run, Loaded) else load(run, checkpoint, device, key)
     fitting = fitting or Fitting()
     check_choices(loaded.model, fitting, num_steps)
     part, parts = shard
@@ -64,11 +67,11 @@ def infer(
         done = mended(out) if resume else done
 
     def wanted(name: str) -> bool:
-        return zlib.crc32(name.encode("utf-8", "surrogateescape")) % parts == part - 1 and key(name) not in done
+        return zlib.crc32(name.encode("utf-8", "surrogateescape")) % parts == part - 1 and row_key(name) not in done
 
     pictures = read_scenes(images, dataset, refuse, wanted)
     found = found_in(loaded, pictures, fitting, num_steps, min_score, exclude_edges, refuse)
-    return _written(found, out, formats, resume) if out is not None else found
+    return _written(found, out, formats, resume, loaded.origin) if out is not None else found
 
 
 def found_in(
@@ -81,9 +84,11 @@ def found_in(
             yield found.kept(min_score, exclude_edges)
 
 
-def _written(found: Iterator[Found], out: Path, formats: Sequence[str], resume: bool) -> Iterator[Found]:
+def _written(
+    found: Iterator[Found], out: Path, formats: Sequence[str], resume: bool, origin: FoundOrigin
+) -> Iterator[Found]:
     pictures = not formats
-    with FoundFiles(out, formats or ("csv",), pictures=pictures, crops=pictures, resume=resume) as files:
+    with FoundFiles(out, formats or ("csv",), pictures=pictures, crops=pictures, resume=resume, origin=origin) as files:
         for one in found:
             files.add(one)
             yield one

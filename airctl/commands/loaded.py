@@ -18,9 +18,10 @@ from airctl.errors import ConfigError, InputFileError
 from airctl.files import is_regular, sha256_of
 from airctl.inference import Found, Images, find_in_pictures
 from airctl.model import AIR
+from airctl.results.found import FoundOrigin
 from airctl.results.summary import DataOrigin
 from airctl.scenes import Fitting, Picture, read_scenes
-from airctl.training import Learner, RunFolder, exported, pick_device
+from airctl.training import Learner, RunFolder, exported, pick_device, signed
 from airctl.training import checkpoint as checkpoints
 from airctl.training.memory import room_of
 
@@ -82,6 +83,13 @@ class Loaded:
         found = list(find_in_pictures(self.model, read, fitting or Fitting()))
         return found[0] if single and len(found) == 1 else found
 
+    @property
+    def origin(self) -> FoundOrigin:
+        """What says of counts by which model they were made."""
+        return FoundOrigin(
+            run=str(self.run), step=self.step, weights_sha256=self.weights_sha256, data_sha256=self.data.sha256
+        )
+
     def __repr__(self) -> str:
         name = self.run.stem if self.run.parent == WEIGHTS else self.run
         return f"<airctl model {name}: {self.config.preset}, step {self.step}>"
@@ -92,10 +100,11 @@ class Loaded:
         return log_count
 
 
-def load(run: Path | str, checkpoint: str = "last", device: str = "auto") -> Loaded:
+def load(run: Path | str, checkpoint: str = "last", device: str = "auto", key: Path | str | None = None) -> Loaded:
     """Load checkpoint ``last``, ``best`` or a step of a run folder, or the model in FILE.airctl; every byte is checked.
 
-    ``run`` may be the name of a model that comes with airctl (``SHIPPED``), if nothing else is called so.
+    ``run`` may be the name of a model that comes with airctl (``SHIPPED``), if nothing else is called so. With a public
+    ``key`` of minisign only an exported model is loaded that has a signature by its owner beside it.
     Raises ``InputFileError`` for what is damaged and ``ConfigError`` for what is neither of the two, and for another
     ``checkpoint`` of an exported model, which has one.
     """
@@ -105,6 +114,10 @@ def load(run: Path | str, checkpoint: str = "last", device: str = "auto") -> Loa
             f"{run} is not a run folder, an exported FILE.airctl, or the name of a model that comes with airctl"
             f"{hint(str(run), SHIPPED)}"
         )
+    if key is not None:
+        if not is_regular(path):
+            raise ConfigError(f"key={key}: {run} is no exported model, and nothing else is signed", "key")
+        signed.check(path, Path(key))
     if not is_regular(path):
         return _checkpoint(path, checkpoint, device)
     if checkpoint != "last":

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from airctl.config import Config
-from airctl.errors import AirctlError, ConfigError, NotFiniteError
+from airctl.errors import AirctlError, ConfigError, NotFiniteError, PlaceError
 from airctl.results.sweep import LEVELS, SweepRun, steps_to
 
 _LOOK = 0.2  # seconds between two looks for a signal
@@ -132,6 +132,8 @@ def _child(job: Job, answers: Connection) -> None:
     threading.Thread(target=_watch_parent, daemon=True).start()
     try:
         answers.send(_trained(job))
+    except PlaceError as error:  # nor can any recipe be trained there: it says nothing of this one
+        answers.send(job.ended("unfinished", reason=str(error)))
     except (ConfigError, NotFiniteError) as error:
         # What a recipe cannot do is told before its run begins; later it is the folder's fault, as of another config's.
         begun = isinstance(error, ConfigError) and (job.run / "config.toml").exists()

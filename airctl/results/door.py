@@ -7,6 +7,7 @@ found and what was expected. Unknown keys are passed over.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from airctl.errors import InputFileError
 from airctl.files import read_small
 
 SCHEMA = 1
+SEAL = "sha256"  # the key of a file's own
 MOST_BYTES = 16 << 20  # of a result file
 
 T = TypeVar("T")
@@ -51,6 +53,18 @@ def plain_value(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain_value(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def sealed(value: Any) -> dict[str, Any]:
+    """A plain JSON object with the key ``"sha256"``, of all the rest: what is changed in the file is noticed."""
+    plain = plain_value(value)
+    return {**plain, SEAL: seal_of(plain)}
+
+
+def seal_of(plain: Mapping[str, Any]) -> str:
+    """The sha256 of an object without that key, as JSON on one line with sorted keys."""
+    rest = {key: one for key, one in plain.items() if key != SEAL}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def dumps(value: Any) -> str:

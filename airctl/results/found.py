@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from airctl.results.door import Is
-from airctl.results.units import Edges, Share
+from airctl.results.units import Edges, Sha256, Share, Steps
 
 FINE, AT_LIMIT, UNLIKE = "fine", "at_limit", "unlike"  # the verdicts
 
@@ -17,6 +17,19 @@ class FoundObject:
 
     box: Annotated[Edges, Is("x0, y0, x1, y1 of what was drawn for it", "pixels of the picture")]
     probability: Annotated[Share, Is("that there is such an object")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundOrigin:
+    """By which model a folder of counts was made, and its tables as they were then: origin.json."""
+
+    run: Annotated[str, Is("the run folder or exported model")]
+    step: Annotated[Steps, Is("of the checkpoint")]
+    weights_sha256: Annotated[Sha256, Is("of the checkpoint's weights, or of the exported model")]
+    data_sha256: Annotated[Sha256 | None, Is("of the scene file of the training")]
+    files: Annotated[dict[str, str], Is("sha256 of counts.csv, objects.csv and counts.html")] = field(
+        default_factory=dict
+    )
 
 
 @dataclass(frozen=True)

@@ -97,8 +97,7 @@ def load(path: Path, header: Header, model: nn.Module) -> None:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
     except (OSError, SafetensorError, ValueError) as error:
         raise InputFileError(f"{path} cannot be read as safetensors: {error}") from error
-    if header.sha256 != _digest(header, weights):
-        raise InputFileError(f"{path} has not the sha256 that it was written with: it is damaged, or was changed")
+    _require_own(path, header, weights)
     kinds = [{name: (t.dtype, t.shape) for name, t in some.items()} for some in (weights, expected)]
     if kinds[0] != kinds[1]:
         raise InputFileError(f"{path} does not fit its config: its weights are those of another model")
@@ -106,6 +105,21 @@ def load(path: Path, header: Header, model: nn.Module) -> None:
     with torch.no_grad():
         for name, tensor in expected.items():
             tensor.copy_(weights[name])
+
+
+def check(path: Path, header: Header) -> None:
+    """Raise ``InputFileError`` unless the file has the sha256 that it says; no model is made."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
+    except (OSError, SafetensorError, ValueError) as error:
+        raise InputFileError(f"{path} cannot be read as safetensors: {error}") from error
+    _require_own(path, header, weights)
+
+
+def _require_own(path: Path, header: Header, weights: Mapping[str, Tensor]) -> None:
+    if header.sha256 != _digest(header, weights):
+        raise InputFileError(f"{path} has not the sha256 that it was written with: it is damaged, or was changed")
 
 
 def _digest(header: Header, tensors: Mapping[str, Tensor]) -> str:

@@ -10,25 +10,31 @@ subsets: sums of a page (examples/count_with_onnx.py), whose numbers are in the 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from airctl import _version
-from airctl.errors import AirctlError, ConfigError
-from airctl.files import write_together
+from airctl.errors import AirctlError, ConfigError, InputFileError
+from airctl.files import read_small, write_together
 from airctl.model import AIR, Gaussian
 from airctl.model.poses import InPixels
 from airctl.model.posteriors import loc_and_sd
 from airctl.model.proposals import Proposals
 
+if TYPE_CHECKING:
+    import onnx
+
 SUFFIX = ".onnx"
+MOST_BYTES = 1 << 31  # of a file; protobuf reads no more
 TOLERANCE = 1e-4  # that onnxruntime may differ from torch: absolute, or relative where a number is above 1
 
 
@@ -99,13 +105,18 @@ def require(out: Path, model: AIR | None = None) -> None:
         )
 
 
-def write(out: Path, model: AIR, weights_sha256: str, step: int) -> list[Path]:
+def write(
+    out: Path, model: AIR, weights_sha256: str, step: int, data_sha256: str | None = None, force: bool = True
+) -> list[Path]:
     """Write the three files, all whole or none; returns their paths.
 
+    ``weights_sha256`` is that of the checkpoint, ``data_sha256`` that of the scenes it was trained on. Raises
+    ``ConfigError`` for files that are there, unless ``force`` replaces them, and
     ``AirctlError``, with nothing written, where onnxruntime gives other numbers than ``model`` for one of them.
     """
     require(out, model)
     told = {"airctl": _version.__version__, "weights_sha256": weights_sha256, "step": step, **reading(model)}
+    told |= {"data_sha256": data_sha256} if data_sha256 else {}
     contents = {}
     for name, graph in graphs(model).items():
         content = _traced(graph, {"graph": name, **told})
@@ -115,7 +126,7 @@ def write(out: Path, model: AIR, weights_sha256: str, step: int) -> list[Path]:
                 "nothing was written, try the versions of torch and onnxruntime in constraints.txt"
             )
         contents[paths(out)[name]] = content
-    write_together(contents)
+    write_together(contents, force)
     return list(contents)
 
 
@@ -213,9 +224,38 @@ def _traced(graph: Graph, told: Mapping[str, object]) -> bytes:
         )
         proto = onnx.load_model(path)
     proto.producer_name, proto.producer_version = "airctl", _version.__version__
-    onnx.helper.set_model_props(
-        proto, {key: value if isinstance(value, str) else json.dumps(value) for key, value in told.items()}
-    )
+    words = {key: value if isinstance(value, str) else json.dumps(value) for key, value in told.items()}
+    onnx.helper.set_model_props(proto, {**words, "sha256": ""})
     onnx.checker.check_model(proto)
+    proto.metadata_props[-1].value = _seal_of(proto)
     content: bytes = proto.SerializeToString(deterministic=True)
     return content
+
+
+def read_origin(path: Path) -> tuple[dict[str, str], str]:
+    """The metadata of one of the files, unchecked, and the sha256 that its ``sha256`` should say.
+
+    ``InputFileError`` for what is no such file, ``ConfigError`` without the package onnx.
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise ConfigError(f"{path} needs the package onnx: pip install 'airctl[onnx]'") from error
+    from google.protobuf.message import DecodeError
+
+    try:
+        proto = onnx.ModelProto.FromString(read_small(path, MOST_BYTES))
+    except DecodeError as error:
+        raise InputFileError(f"{path} cannot be read as ONNX: {error}") from error
+    told = {entry.key: entry.value for entry in proto.metadata_props}
+    if "weights_sha256" not in told:
+        raise InputFileError(f"{path} is no model that 'airctl export' has made: it has no metadata of airctl's")
+    return told, _seal_of(proto)
+
+
+def _seal_of(proto: onnx.ModelProto) -> str:
+    """The sha256 of the file with an empty one in its metadata."""
+    blank = type(proto).FromString(proto.SerializeToString(deterministic=True))
+    for entry in blank.metadata_props:
+        entry.value = "" if entry.key == "sha256" else entry.value
+    return hashlib.sha256(blank.SerializeToString(deterministic=True)).hexdigest()

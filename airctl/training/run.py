@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
+import itertools
 import json
 import os
 import platform
@@ -21,11 +22,12 @@ from filelock import FileLock, Timeout
 
 from airctl import _version, config
 from airctl.config import Config
-from airctl.errors import ConfigError, InputFileError, RunInUseError
+from airctl.errors import ConfigError, InputFileError, PlaceError, RunInUseError
 from airctl.files import append, is_regular, make_folder, read_small, storage_errors, sync, write_text
-from airctl.results.door import plain_value, read_object
+from airctl.results.door import plain_value, read_object, sealed
 
 MOST_METRICS = 1 << 26  # bytes: those of ten million steps
+MOST_FRAMES, MOST_FRAME_BYTES = 1000, 1 << 26  # a run of a billion steps has fifty, of some hundred kilobytes
 
 
 class RunFolder:
@@ -50,7 +52,7 @@ class RunFolder:
         for folder, folders, files in os.walk(self.path):
             for path in (Path(folder, name) for name in (*folders, *files)):
                 if path.is_symlink():
-                    raise ConfigError(f"{path} is a link to somewhere else: put what it leads to in its place")
+                    raise PlaceError(f"{path} is a link to somewhere else: put what it leads to in its place")
 
     def create(self, resolved: Config, data: Mapping[str, Any], command: Sequence[str]) -> None:
         """Write what the run was told: config.toml, data.json, command.txt with its command.mark, environment.json."""
@@ -71,6 +73,14 @@ class RunFolder:
         if not isinstance(value.get("path"), str):
             raise InputFileError(f"{self.path / 'data.json'} does not name the data of the run")
         return value
+
+    def origin(self) -> dict[str, str | None]:
+        """What each checkpoint names as what it came from: the sha256 of the scene file, and of config.toml."""
+        sha256, told = self.data().get("sha256"), read_small(self.path / "config.toml")
+        return {
+            "data_sha256": sha256 if isinstance(sha256, str) else None,
+            "config_sha256": hashlib.sha256(told).hexdigest(),
+        }
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -146,8 +156,14 @@ class RunFolder:
         write_text(self.frames / f"step_{frame['step']:08d}.json", json.dumps(frame) + "\n")
 
     def read_frames(self) -> list[dict[str, Any]]:
-        """The frames kept, in the order of their steps."""
-        return [self.read_json(f"frames/{path.name}") for path in sorted(self.frames.glob("step_*.json"))]
+        """The frames kept, in the order of their steps; ``InputFileError`` for more of them than a run leaves."""
+        paths = list(itertools.islice(self.frames.glob("step_*.json"), MOST_FRAMES + 1))
+        if len(paths) > MOST_FRAMES or sum(path.lstat().st_size for path in paths) > MOST_FRAME_BYTES:
+            raise InputFileError(
+                f"{self.frames} holds too much: expected at most {MOST_FRAMES} frames, {MOST_FRAME_BYTES} bytes; "
+                "delete it, as only the page's pictures of the training come from there"
+            )
+        return [self.read_json(f"frames/{path.name}") for path in sorted(paths)]
 
     def command(self) -> str:
         """The command line that started the run; empty if it was started from Python."""
@@ -171,8 +187,8 @@ class RunFolder:
         return read_object(self.path / name)
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> Path:
-        """Write a result file such as eval.json, and return its path."""
-        write_text(self.path / name, dumps(value))
+        """Write a result file such as eval.json with its own sha256, and return its path."""
+        write_text(self.path / name, dumps(sealed(value)))
         return self.path / name
 
 

@@ -92,6 +92,7 @@ class Session:
 
     def run(self) -> TrainResult:
         started = time.monotonic()
+        self.origin = self.folder.origin()
         with StopRequest() as stop:
             self._restore()
             while self.state.step < self.config.train.steps and stop.signum is None:
@@ -170,7 +171,8 @@ class Session:
     def _save(self) -> None:
         self.folder.sync_metrics()
         learner, state = self.learner, self.state
-        checkpoint.save(self.folder.checkpoints, state.step, learner.modules, learner.optimizers, asdict(state))
+        told = asdict(state) | self.origin
+        checkpoint.save(self.folder.checkpoints, state.step, learner.modules, learner.optimizers, told)
         self._tidy()
 
     def _tidy(self) -> None:

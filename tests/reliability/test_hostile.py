@@ -514,6 +514,22 @@ BOMBS = {
 }
 
 
+def test_more_frames_than_a_run_leaves_are_refused(tmp_path: Path) -> None:
+    """Too many of them, or too large ones; the report would hold them all. A thousand small ones are read."""
+    folder = RunFolder(tmp_path)
+    for step in range(1001):
+        write_text(folder.frames / f"step_{step:08d}.json", "{}")
+    with pytest.raises(InputFileError, match="holds too much: expected at most 1000 frames"):
+        folder.read_frames()
+    (folder.frames / "step_00000000.json").unlink()
+    assert len(folder.read_frames()) == 1000
+    for step in range(1, 6):
+        with open(folder.frames / f"step_{step:08d}.json", "r+b") as stream:
+            stream.truncate(15 << 20)
+    with pytest.raises(InputFileError, match="holds too much"):
+        folder.read_frames()
+
+
 HEAVY = ("gz-IDX, a gigabyte", ".npz")
 
 

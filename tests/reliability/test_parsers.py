@@ -31,7 +31,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from reliability.conftest import Tally, small
 from reliability.faults import bound_memory, in_fork
+from safetensors import safe_open
 
+import airctl
 from airctl import cli, config, scenes
 from airctl.commands import (
     count,
@@ -45,11 +47,14 @@ from airctl.commands import (
     sweep,
     train,
     variance,
+    verify,
 )  # fmt: skip
+from airctl.commands.loaded import load
 from airctl.commands.train import fit_to_data
 from airctl.errors import AirctlError
 from airctl.scenes import read_attributes, read_idx, read_scenes, read_split
-from airctl.training import Learner, checkpoint, session
+from airctl.scenes.cells import cells
+from airctl.training import Learner, checkpoint, exported, session
 
 ALL = 10_000
 KEYS = [
@@ -160,6 +165,8 @@ PLAIN = st.one_of(
 class Hdf5(Parser):
     """A scene file: attributes and datasets exchanged for others by the HDF5 library, or bytes changed below it."""
 
+    which = "scenes"
+
     def start(self) -> None:
         self.path = self.folder / "scenes.h5"
 
@@ -193,10 +200,10 @@ class Hdf5(Parser):
         return st.lists(change, max_size=3)
 
     def mutated(self, draw: random.Random) -> bytes:
-        return mutate(self.material["scenes"], draw)
+        return mutate(self.material[self.which], draw)
 
     def read(self, value: Any) -> None:
-        self.path.write_bytes(value if isinstance(value, bytes) else self.material["scenes"])
+        self.path.write_bytes(value if isinstance(value, bytes) else self.material[self.which])
         if not isinstance(value, bytes):
             # The library itself refuses to make some of these; the others are what is read.
             with contextlib.suppress(Exception), h5py.File(self.path, "r+") as file:
@@ -482,14 +489,122 @@ def fuzz(make: Callable[[], Parser], number: int) -> dict[str, float]:
     return found | {"peak_megabytes": grown / 1024}
 
 
-PARSERS = (Idx, GzippedIdx, Hdf5, Checkpoint, Configs, CommandLine, Pictures)
+class Imported(Hdf5):
+    """Scenes cut out of pictures: no counts, labels and boxes, but how the pictures were developed."""
+
+    which = "imported"
+
+    def read(self, value: Any) -> None:
+        """As training does, which looks at the size of objects and at how pictures become scenes."""
+        super().read(value)
+        told = read_attributes(self.path)
+        scenes.picture_of(told)
+        scenes.object_size(read_split(self.path, "train"), told if told["preset"] == scenes.IMPORTED else {})
+
+
+class Exported(Parser):
+    """A .airctl file, and whatever its header says of it."""
+
+    def start(self) -> None:
+        self.path = self.folder / "m.airctl"
+        self.whole = self.material["exported"]
+        size = struct.unpack("<Q", self.whole[:8])[0]
+        self.header, self.body = json.loads(self.whole[8 : 8 + size]), self.whole[8 + size :]
+        self.told = json.loads(self.header["__metadata__"]["airctl"])
+
+    def strategy(self) -> st.SearchStrategy[bytes]:
+        """Another description with the sha256 that is right for it, other text in its place, or other tensors."""
+
+        def described(key: str, value: Any) -> bytes:
+            return self.file(self.header | {"__metadata__": {"airctl": json.dumps(self.told | {key: value})}})
+
+        def resealed(key: str, text: str) -> bytes:
+            toml = self.told["config"].replace(f"{key.partition('.')[2]} = ", f"{key.partition('.')[2]} = {text}#", 1)
+            self.path.write_bytes(described("config", toml))
+            with contextlib.suppress(AirctlError):
+                header = exported.read_header(self.path)
+                with safe_open(self.path, framework="pt") as file:
+                    weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                told = self.told | {"config": toml, "sha256": exported._digest(header, weights)}
+                return self.file(self.header | {"__metadata__": {"airctl": json.dumps(told)}})
+            return self.path.read_bytes()
+
+        text = st.one_of(JSONS.map(json.dumps), st.text(max_size=20), st.just("[" * 5000))
+        return st.one_of(
+            st.builds(described, st.sampled_from([*self.told]), st.one_of(JSONS, WORDS)),
+            st.builds(resealed, st.sampled_from(KEYS), WORDS),
+            text.map(lambda words: self.file(self.header | {"__metadata__": {"airctl": words}})),
+            st.builds(
+                lambda name, entry: self.file(self.header | {name: entry}), st.sampled_from([*self.header]), JSONS
+            ),
+        )
+
+    def file(self, header: Any) -> bytes:
+        words = json.dumps(header).encode()
+        return struct.pack("<Q", len(words)) + words + self.body
+
+    def mutated(self, draw: random.Random) -> bytes:
+        head = draw.choice((64, 2000, 10**9))
+        return self.whole if draw.random() < 0.02 else mutate(self.whole[:head], draw) + self.whole[head:]
+
+    def read(self, value: bytes) -> None:
+        self.path.write_bytes(value)
+        for link in verify.verify(self.path).links:
+            link.status.encode()
+        load(self.path, device="cpu")
+
+
+class PictureSection(Parser):
+    """``[picture]`` of a config, and a picture that is developed as it says."""
+
+    def start(self) -> None:
+        self.picture = next(iter(read_scenes([self.material["picture"]])))
+
+    def strategy(self) -> st.SearchStrategy[str]:
+        names = st.sampled_from([key.partition(".")[2] for key in KEYS if key.startswith("picture.")])
+        numbers = st.floats(allow_nan=True).map(str) | st.sampled_from(
+            ["1e5", "1e-300", "-1", "0.5", "2", "nan", "inf"]
+        )
+        choices = st.sampled_from(['"each"', '"yes"', '"no"', '"none"', '"flat"', '"red"', '"brightest"', '"x"'])
+        lines = st.lists(st.builds("{} = {}".format, names, numbers | choices | WORDS), max_size=5)
+        return lines.map(lambda each: "\n".join(["[picture]", *each]))
+
+    def mutated(self, draw: random.Random) -> str:
+        values = {"object_size": draw.choice((0, 1e-3, 3, 20, 500, 1e5)), "black": draw.uniform(-1, 1)}
+        values |= {"white": draw.uniform(0, 2)}
+        words = {"channel": ("grey", "red", "brightest"), "invert": ("no", "yes", "each"), "adapt": ("no", "yes")}
+        lines = [f"{name} = {value}" for name, value in values.items()]
+        lines += [f'{name} = "{draw.choice(some)}"' for name, some in words.items()]
+        text = "\n".join(["[picture]", *lines])
+        return text if draw.random() < 0.5 else mutate(text.encode(), draw).decode("utf-8", "replace")
+
+    def read(self, value: str) -> None:
+        path = self.folder / "config.toml"
+        path.write_text(value, encoding="utf-8", errors="surrogatepass")
+        chosen = config.load(path).picture
+        canvas = scenes.develop(self.picture, chosen).canvas
+        assert np.isfinite(canvas).all()
+
+
+PARSERS = (Idx, GzippedIdx, Hdf5, Imported, Checkpoint, Exported, Configs, PictureSection, CommandLine, Pictures)
 
 
 @pytest.fixture(scope="module")
 def material(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     run = tmp_path_factory.mktemp("material") / "run"
     train.train(small_data, run, small("train.steps=2"), threads=1, device="cpu")
-    return {"scenes": small_data.read_bytes(), "checkpoint": run / "checkpoints/step_00000002"}
+    exported_model, picture, imported = run.with_name("m.airctl"), run.with_name("p.png"), run.with_name("i.h5")
+    airctl.export(run, exported_model)
+    Image.fromarray(cells(12, 90, 110, 20, 0).quantised(8)).save(picture)
+    how = {"object_size": 20.0, "channel": "grey", "invert": "no", "train": 8, "test": 2}
+    airctl.import_pictures([picture], imported, **how)
+    return {
+        "scenes": small_data.read_bytes(),
+        "checkpoint": run / "checkpoints/step_00000002",
+        "exported": exported_model.read_bytes(),
+        "imported": imported.read_bytes(),
+        "picture": picture,
+    }
 
 
 @pytest.mark.parametrize("number", [pytest.param(150, id="some"), pytest.param(ALL, id="all", marks=pytest.mark.soak)])

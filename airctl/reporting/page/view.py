@@ -17,6 +17,7 @@ from airctl.reporting.svg import inline_svg
 from airctl.reporting.variance_charts import variance_charts
 from airctl.reporting.variance_tables import WHOLE, estimator_rows
 from airctl.reporting.words import format_number, outcome_label
+from airctl.results.door import seal_of
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -78,6 +79,7 @@ class RunView:
     environment: Table
     settings: str
     data: str
+    origin: str  # JSON: the sha256 of what the page was made of
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,13 @@ def _run_view(run: RunReport, index: int) -> RunView:
         environment=Table(["name", "value"], [[name, str(value)] for name, value in run.environment.items()]),
         settings=config.dumps(run.config),
         data=json.dumps(run.data, indent=1),
+        origin=json.dumps(
+            {
+                "result_sha256": seal_of(run.result),
+                "weights_sha256": run.result["weights_sha256"],
+                "data_sha256": run.result["data_sha256"],
+            }
+        ),
     )
 
 
