@@ -106,7 +106,7 @@ class RayCluster:
         told_to_stop = False
         try:
             while running or (waiting and look() is None):
-                room = (self.at_once or len(pieces)) - len(running)
+                room = (self.at_once or len(pieces)) - len(running) if look() is None else 0
                 for turn in [turn for turn in waiting if turn.after <= time.monotonic()][:room]:
                     waiting.remove(turn)
                     running[task.remote(work, pieces[turn.place], str(Path.cwd()))] = turn
