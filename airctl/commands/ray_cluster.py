@@ -55,10 +55,10 @@ class RayCluster:
                     self.ray.init(
                         self.address, runtime_env=environment, log_to_driver=False, logging_level="ERROR", **local
                     )
-                except (ConnectionError, ImportError, RuntimeError, ValueError) as error:
+                except Exception as error:  # Ray raises of many kinds, Exception itself too
                     raise AirctlError(
-                        f"no Ray cluster could be reached at {self.address} ({_first_line(error)}): "
-                        "expected one that runs, on RAY_ADDRESS or as on=ray://HOST:PORT",
+                        f"Ray did not answer at {self.address} ({_first_line(error)}): expected a cluster that runs, "
+                        "in RAY_ADDRESS or as on=ray://HOST:PORT",
                         "on",
                     ) from error
             self.ours = True

@@ -112,9 +112,13 @@ def test_a_sweep_survives_the_loss_of_a_machine(cluster, recipe: Path, data: Pat
     assert here.returncode == 0, err
     near, far = json.loads(told), json.loads(out)
     assert near["runs"] == far["runs"]
-    assert len({run["accuracy"] for run in near["runs"]}) > 1, "else any table would be this one"
-    tables = [(tmp_path / name / "sweep.md").read_text() for name in ("far", "near")]
+    tables, metrics = (
+        [[path.read_bytes() for path in sorted((tmp_path / name).glob(what))] for name in ("far", "near")]
+        for what in ("sweep.md", "seed=*/metrics.jsonl")
+    )
     assert tables[0] == tables[1]
+    assert metrics[0] == metrics[1], "each ELBO of each run, that of the lost one too"
+    assert len(set(metrics[0])) == 6
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
