@@ -6,6 +6,7 @@ goes on from what is written there when the worker that had it is lost. The code
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import tempfile
@@ -43,33 +44,39 @@ class RayCluster:
         self.ray: Any = ray
         self.address = address if address != "ray" else os.environ.get("RAY_ADDRESS") or "local"
         self.at_once, self.cores, self.gpus, self.say = at_once, cores, gpus, say
-        self.ours = False
+        self.leaving = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        if not self.ray.is_initialized():
-            local = {"include_dashboard": False} if self.address == "local" else {}
-            # Without a folder of its own a job has the current one, whose modules would come before the installed ones.
-            with tempfile.TemporaryDirectory() as empty:
-                try:
-                    environment = {"working_dir": empty, "env_vars": _ENVIRONMENT}
-                    self.ray.init(
-                        self.address, runtime_env=environment, log_to_driver=False, logging_level="ERROR", **local
-                    )
-                except Exception as error:  # Ray raises of many kinds, Exception itself too
-                    raise AirctlError(
-                        f"Ray did not answer at {self.address} ({_first_line(error)}): expected a cluster that runs, "
-                        "in RAY_ADDRESS or as on=ray://HOST:PORT",
-                        "on",
-                    ) from error
-            self.ours = True
-        self._require_room()
+        with contextlib.ExitStack() as stack:
+            # Ray prints what befalls its machines on stdout, where only results belong.
+            stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+            if not self.ray.is_initialized():
+                self._connect()
+                stack.callback(self.ray.shutdown)
+            self._require_room()
+            self.leaving = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.ours:
-            self.ray.shutdown()
+        self.leaving.close()
+
+    def _connect(self) -> None:
+        local = {"include_dashboard": False} if self.address == "local" else {}
+        # Without a folder of its own a job has the current one, whose modules would come before the installed ones.
+        with tempfile.TemporaryDirectory() as empty:
+            environment = {"working_dir": empty, "env_vars": _ENVIRONMENT}
+            try:
+                self.ray.init(
+                    self.address, runtime_env=environment, log_to_driver=False, logging_level="ERROR", **local
+                )
+            except Exception as error:  # Ray raises of many kinds, Exception itself too
+                raise AirctlError(
+                    f"Ray did not answer at {self.address} ({_first_line(error)}): expected a cluster that runs, "
+                    "in RAY_ADDRESS or as on=ray://HOST:PORT",
+                    "on",
+                ) from error
 
     def _require_room(self) -> None:
         """A task that no machine has room for would wait for ever."""

@@ -50,9 +50,9 @@ def place(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
-    """A config of 300 small steps that can go on from each tenth."""
+    """A config of 100 small steps that can go on from each fifth."""
     path = tmp_path / "recipe.toml"
-    settings = ("train.steps=300", "train.validate_every=100", "train.checkpoint_every=10", "optimiser.lr=0.01")
+    settings = ("train.steps=100", "train.validate_every=50", "train.checkpoint_every=5", "optimiser.lr=0.01")
     path.write_text(config.dumps(tiny(*settings)))
     return path
 
