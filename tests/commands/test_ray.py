@@ -73,9 +73,9 @@ def until(condition, process: subprocess.Popen[str] | None = None) -> None:
 
 
 def holder(run: Path) -> int | None:
-    """The process that trains a run and has saved once."""
+    """The process that trains a run and has saved some of its steps."""
     try:
-        saved = any((run / "checkpoints").iterdir())
+        saved = any(int(path.name[5:]) > 0 for path in (run / "checkpoints").glob("step_????????"))
         return int((run / ".holder").read_text().split()[1]) if saved else None
     except (OSError, IndexError):
         return None
