@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DATA := data/scenes.h5
 RUN := runs/demo
 
-.PHONY: help setup lock oldest demo test coverage browser lint docs site bench models reproduce estimators why-45 scaling soak clean
+.PHONY: help setup lock oldest demo test coverage browser lint docs site bench models reproduce estimators why-45 scaling soak ray clean
 
 help:  ## this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## */  make \1\t/' | expand -t 18
@@ -113,6 +113,10 @@ scaling: $(VENV)/.bench  ## a step's cost against steps, canvas and batch: docs/
 soak: setup  ## all kills, disk errors, damage and hostile files (docs/reliability.md), and what needs MNIST
 	$(BIN)/python -m pytest tests/reliability -m "" --summary docs/reliability.md
 	$(BIN)/python -m pytest -m slow
+
+ray: setup  ## sweeps and pictures on a Ray cluster of two nodes, both of them this machine (docs/clusters.md)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ray]'
+	$(BIN)/python -m pytest -m ray tests/commands/test_ray.py
 
 clean:  ## remove the environment, caches and demo run
 	rm -rf $(VENV) $(RUN) $(DATA) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

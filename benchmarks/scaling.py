@@ -141,8 +141,10 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     result = {what: measure(what, args.rounds) for what in SIZES}
+    from benchmarks.at_scale import on_paper  # which measures steps as they are made here
+
     command = f"python -m benchmarks.scaling --rounds {args.rounds} --threads {args.threads}"
-    page = markdown(result, command, args.threads)
+    page = markdown(result, command, args.threads) + (on_paper(args.out) if args.out else "")
     print(page)
     if args.out:
         write_text(args.out / "scaling.md", page)

@@ -10,6 +10,7 @@ import click
 from tqdm import tqdm
 
 from airctl.cli.counting import Size
+from airctl.cli.placing import in_parts, places
 from airctl.cli.shell import CHECKPOINT, DEVICE, FILE, KEY, Word, airctl, words
 from airctl.cli.told import FoundTold, Refused
 
@@ -36,6 +37,7 @@ class Shard(click.ParamType):  # type: ignore[type-arg]
 @click.option("--format", "formats", default=None, help="Only files such as csv,coco,yolo,labels,imagej,geojson.")
 @click.option("--resume", is_flag=True, help="Go on with the tables of a call that was stopped (--csv).")
 @click.option("--shard", type=Shard(), default="1/1", metavar="I/N", help="Only part I of N of the pictures.")
+@places("part")
 @click.option("--force", is_flag=True, help="Write into a folder that is not empty.")
 @click.option("--object-size", type=Size(0.0), default=None, help="Diameter of an object in pixels of the pictures.")
 @click.option(
@@ -71,8 +73,9 @@ class Shard(click.ParamType):  # type: ignore[type-arg]
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per picture on stdout.")
 def infer(
     run: Path, images: tuple[str, ...], out: Path | None, csv: bool, formats: str | None, resume: bool,
-    shard: tuple[int, int], force: bool, dataset: str | None, num_steps: int | None, min_score: float,
-    exclude_edges: bool, checkpoint: str, key: Path | None, device: str, strict: bool, as_json: bool, **how: Any,
+    shard: tuple[int, int], on: str, jobs: int | None, cores: int, gpus: float, force: bool, dataset: str | None,
+    num_steps: int | None, min_score: float, exclude_edges: bool, checkpoint: str, key: Path | None, device: str,
+    strict: bool, as_json: bool, **how: Any,
 ) -> None:  # fmt: skip
     """Find and count the objects of your own pictures with a trained model (alias: predict).
 
@@ -80,6 +83,7 @@ def infer(
     airctl infer runs/first photo.jpg
     airctl infer runs/first scans/ 'more/*.tif' -o found --json
     airctl infer blobs many/ -o found --csv --resume
+    airctl infer blobs many/ -o found --csv --on ray
 
     IMAGES are files, folders, patterns, multi-page TIFFs, or .npy, .npz and HDF5 stacks. A model that has learnt from
     pictures (airctl count, airctl import) has yours made as those were; --object-size, --channel and --invert say what
@@ -90,16 +94,29 @@ def infer(
 
     A picture unlike those that the model has learnt from is named on stderr; --strict makes that exit code 8. So is
     one that cannot be read, or that objects of --object-size do not fit into: it is left out, and the exit code is 3.
+
+    With --jobs or --on ray (airctl[ray]) the pictures are counted in so many parts at once, by processes or on a
+    cluster, and their tables merged at last; --resume goes on with the parts.
     """
     from airctl import scenes
     from airctl.commands import infer as command
 
     asked = ["csv"] * csv + words(formats)
+    settings: dict[str, Any] = {
+        "fitting": scenes.Fitting(**how), "dataset": dataset, "checkpoint": checkpoint, "num_steps": num_steps,
+        "key": key, "device": device, "min_score": min_score, "exclude_edges": exclude_edges,
+    }  # fmt: skip
     with Refused() as refused, FoundTold(as_json, strict) as told:
+        if on != "local" or jobs is not None:
+            if out is None or asked != ["csv"] or shard != (1, 1) or as_json:
+                raise click.UsageError("--on ray and --jobs write the tables of all parts: say --csv -o FOLDER alone")
+            in_parts(
+                told, run, images, out, on=on, jobs=jobs, cores=cores, gpus=gpus, resume=resume, force=force,
+                refuse=refused, **settings,
+            )  # fmt: skip
+            return
         found = command.infer(
-            run, images, fitting=scenes.Fitting(**how), dataset=dataset, checkpoint=checkpoint, num_steps=num_steps,
-            key=key, device=device, min_score=min_score, exclude_edges=exclude_edges, out=out, formats=asked,
-            force=force, resume=resume, shard=shard, refuse=refused,
-        )  # fmt: skip
+            run, images, out=out, formats=asked, force=force, resume=resume, shard=shard, refuse=refused, **settings
+        )
         for one in tqdm(found, unit=" pictures", file=sys.stderr, disable=not sys.stderr.isatty(), dynamic_ncols=True):
             told(one)

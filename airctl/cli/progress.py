@@ -1,4 +1,4 @@
-"""How far a training is: a live bar on a terminal, a plain line at each validation anywhere else."""
+"""How far a command is: a live bar on a terminal; of a training a plain line at each validation anywhere else."""
 
 from __future__ import annotations
 
@@ -60,3 +60,27 @@ class TrainingBar:
             return "the first step"
         left = (progress.steps - progress.step) / rate
         return f"{rate:.1f} steps/s, {tqdm.format_interval(left)} left"
+
+
+class CountBar:
+    """Called with how much is done and how much there is (None: unknown): one bar over all, only on a terminal."""
+
+    def __init__(self, unit: str, quiet: bool) -> None:
+        self.unit, self.quiet = unit, quiet or not sys.stderr.isatty()
+        self.bar: tqdm[Any] | None = None
+
+    def __enter__(self) -> CountBar:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def __call__(self, done: int, total: int | None = None) -> None:
+        if self.quiet:
+            return
+        if self.bar is None:
+            self.bar = tqdm(total=total, initial=done, unit=self.unit, file=sys.stderr, dynamic_ncols=True)
+        self.bar.update(done - self.bar.n)

@@ -53,18 +53,22 @@ class FoundTold:
         self.pictures = self.objects = self.flagged = 0
 
     def __call__(self, found: Found) -> None:
-        from airctl.reporting.words import VERDICTS
-
         result = found.result()
-        self.pictures += 1
-        self.objects += result.count
-        if result.verdict != FINE:
-            self.flagged += 1
-            warn(f"{result.image}: counted {result.count}, but {VERDICTS[result.verdict]}")
+        self.counted(result.image, result.count, result.verdict)
         if self.as_json:
             click.echo(dumps(result))
         elif len(self.rows) <= MOST:
             self.rows.append(to_json(result) | {"image": shown(result.image), "boxes": []})
+
+    def counted(self, image: str, count: int, verdict: str) -> None:
+        """Only the numbers of one picture, and its name if they cannot be trusted."""
+        from airctl.reporting.words import VERDICTS
+
+        self.pictures += 1
+        self.objects += count
+        if verdict != FINE:
+            self.flagged += 1
+            warn(f"{image}: counted {count}, but {VERDICTS[verdict]}")
 
     def __enter__(self) -> FoundTold:
         return self
@@ -78,7 +82,8 @@ class FoundTold:
             from airctl import reporting
 
             click.echo(reporting.found_table(self.rows[:MOST]))
-            if self.pictures > 1:
-                click.echo(f"\n{self.objects} objects in {self.pictures} pictures")
+            click.echo("\n" * (self.pictures > 1), nl=False)
+        if self.pictures > 1 and not self.as_json:
+            click.echo(f"{self.objects} objects in {self.pictures} pictures")
         if kind is None and self.strict and self.flagged:
             raise errors.UnlikeError(f"{self.flagged} of {self.pictures} counts cannot be trusted")

@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from airctl import config
-from airctl.cli.progress import TrainingBar
+from airctl.cli.placing import places
+from airctl.cli.progress import CountBar, TrainingBar
 from airctl.cli.shell import DEVICE, FILE, JSON, Word, airctl, echo, say, warn
 from airctl.errors import AirctlError
 
@@ -109,32 +110,35 @@ def _train_line(told: dict[str, Any]) -> str:
 @click.option("--run", type=FILE, required=True, help="Folder for the runs and the table.")
 @click.option("--seeds", default="0..9", show_default=True, help="Such as 0..9 or 1,5,8.")
 @click.option("--vary", multiple=True, metavar="KEY=V1,V2", help="Config values to try, each with every seed.")
-@click.option("--jobs", type=click.IntRange(1, 1024), default=None, help="Processes at once; one per core by default.")
+@places("run")
 @click.option("--split", type=Word("validation", "test"), default="validation", show_default=True)
 @recipe
 @DEVICE
 @JSON
 def sweep(
-    data: Path, run: Path, seeds: str, vary: tuple[str, ...], jobs: int | None, split: str, device: str, as_json: bool,
-    **choices: Any,
+    data: Path, run: Path, seeds: str, vary: tuple[str, ...], on: str, jobs: int | None, cores: int, gpus: float,
+    split: str, device: str, as_json: bool, **choices: Any,
 ) -> None:  # fmt: skip
     """Train several seeds, and print mean, worst and success rate over ALL runs.
 
     \b
     airctl sweep scenes.h5 --run runs/sweep --seeds 0..4
     airctl sweep scenes.h5 --run runs/lr --seeds 0..2 --vary optimiser.lr=1e-3,2e-3 --steps 1500
+    airctl sweep scenes.h5 --run runs/sweep --on ray --cores 4 --gpus 1
 
     A run that cannot be trained counts as accuracy 0. There is no mean while a run is unfinished: the same command
-    goes on.
+    goes on. --on ray trains on the Ray cluster of RAY_ADDRESS, or one on this machine (airctl[ray]).
     """
     resolved = _resolve(choices)
     from airctl import reporting
     from airctl.commands import sweep as command
 
     wanted, variations = command.parse_seeds(seeds), command.parse_variations(vary)
-    result = command.sweep(
-        data, run, resolved, wanted, variations=variations, jobs=jobs, split=split, device=device, say=say
-    )
+    with CountBar(" steps", quiet=as_json) as show:
+        result = command.sweep(
+            data, run, resolved, wanted, variations=variations, jobs=jobs, split=split, device=device, on=on,
+            cores=cores, gpus=gpus, say=say, on_progress=show,
+        )  # fmt: skip
     echo(result, as_json, reporting.sweep_table)
     if result.stopped_by is not None:
         say("stopped and saved: the same command goes on")

@@ -116,7 +116,7 @@ def mended(out: Path) -> set[str]:
     done = {image for image, number in wanted.items() if there[image] == number}
     for path, columns, rows in zip(paths, (COUNTS, OBJECTS), (counts, objects), strict=True):
         if path.is_file():
-            write_text(path, "".join(map(_line, [columns, *(line for line in rows if line[0] in done)])))
+            write_text(path, "".join(map(line, [columns, *(cells for cells in rows if cells[0] in done)])))
     return done
 
 
@@ -136,14 +136,15 @@ def _whole_rows(path: Path, columns: Sequence[str]) -> list[list[str]]:
         rows = list(csv.reader(io.StringIO(text, newline="\n")))  # names may hold what str.splitlines splits at
     except (OSError, ValueError, csv.Error) as error:
         raise InputFileError(f"{path} cannot be read as a table ({error}): choose another folder") from error
-    whole = [line for line in rows[1:] if len(line) == len(columns)]
+    whole = [cells for cells in rows[1:] if len(cells) == len(columns)]
     known = content.startswith(header) or header.startswith(content)
-    if not known or not all(line[1].isdecimal() and line[1].isascii() for line in whole):
+    if not known or not all(cells[1].isdecimal() and cells[1].isascii() for cells in whole):
         raise InputFileError(f"{path} is no table that airctl has written: choose another folder")
     return whole
 
 
-def _line(cells: Sequence[str]) -> str:
+def line(cells: Sequence[str]) -> str:
+    """A row that was read, as it was written."""
     return ",".join(map(_quoted, cells)) + "\n"
 
 

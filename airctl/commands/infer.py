@@ -66,12 +66,17 @@ def infer(
         formats = formats or ("csv",) * resume
         done = mended(out) if resume else done
 
-    def wanted(name: str) -> bool:
-        return zlib.crc32(name.encode("utf-8", "surrogateescape")) % parts == part - 1 and row_key(name) not in done
+    def wanted(name: str, unit: str) -> bool:
+        return part_of(unit, parts) == part and row_key(name) not in done
 
     pictures = read_scenes(images, dataset, refuse, wanted)
     found = found_in(loaded, pictures, fitting, num_steps, min_score, exclude_edges, refuse)
     return _written(found, out, formats, resume, loaded.origin) if out is not None else found
+
+
+def part_of(unit: str, parts: int) -> int:
+    """Which of so many parts, from 1, has a picture of a stack, or a file with all its pages, by its name alone."""
+    return zlib.crc32(unit.encode("utf-8", "surrogateescape")) % parts + 1
 
 
 def found_in(

@@ -1,4 +1,4 @@
-"""Trainings as processes of their own: started from the code that runs here, watched, and ended with their parent.
+"""Pieces of work as processes of this machine: started from the code that runs here, and ended with their parent.
 
 A child is started by multiprocessing's "spawn" with Python's safe path: nothing in the current folder is imported. It
 leads a session of its own, so that Ctrl-C reaches it once, as the parent's SIGTERM; and it stops, after saving, when
@@ -17,37 +17,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
-from airctl.config import Config
-from airctl.errors import AirctlError, ConfigError, NotFiniteError, PlaceError
-from airctl.results.sweep import LEVELS, SweepRun, steps_to
+from airctl.commands.executors import Answer, Piece
+from airctl.errors import AirctlError
 
 _LOOK = 0.2  # seconds between two looks for a signal
 _SAFE_PATH = "PYTHONSAFEPATH"
 
 
 @dataclass(frozen=True)
-class Job:
-    """One run of a sweep, as its process is told."""
-
-    data: Path
-    run: Path
-    config: Config
-    settings: tuple[str, ...]
-    seed: int
-    split: str
-    device: str
-
-    def ended(self, status: str, **what: Any) -> SweepRun:
-        """The row of this run."""
-        return SweepRun(run=self.run.name, settings=list(self.settings), seed=self.seed, status=status, **what)
-
-
-@dataclass(frozen=True)
 class _Child:
-    job: Job
+    place: int
     process: SpawnProcess
     answers: Connection
 
@@ -55,40 +37,58 @@ class _Child:
 # --- the parent ------------------------------------------------------------------------------------------------------
 
 
-def trained_apart(
-    jobs: Sequence[Job], at_once: int, say: Callable[[str], None], stopped: Callable[[], int | None]
-) -> list[SweepRun]:
-    """The rows of all ``jobs``, in their order. Once ``stopped`` says so, those that run save, and none begins."""
-    waiting, running, rows = list(jobs), list[_Child](), dict[Job, SweepRun]()
-    told_to_stop = False
-    try:
-        while running or (waiting and stopped() is None):
-            while waiting and len(running) < at_once and stopped() is None:
-                running.append(_start(waiting.pop(0)))
-            wait([child.process.sentinel for child in running], _LOOK)
-            for child in [child for child in running if not child.process.is_alive()]:
-                running.remove(child)
-                rows[child.job] = row = _row(child)
-                say(
-                    f"{row.run}: {row.accuracy:.2%}" if row.reason is None else f"{row.run}: {row.status}, {row.reason}"
-                )
-            if stopped() is not None and not told_to_stop:
-                told_to_stop = True
-                _end(running)
-    except BaseException:
-        _end(running)
-        raise
-    return [rows.get(job) or job.ended("unfinished", reason="not started") for job in jobs]
+class Processes:
+    """An ``Executor``: at most ``at_once`` processes. To stop them is SIGTERM, which a training hears and saves."""
+
+    def __init__(self, at_once: int) -> None:
+        self.at_once = at_once
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """``carry_out`` leaves no process behind."""
+
+    def room(self) -> int:
+        """Those at once."""
+        return self.at_once
+
+    def carry_out(
+        self,
+        work: Callable[[Piece], Answer],
+        pieces: Sequence[Piece],
+        ended: Callable[[int, Answer | AirctlError], None],
+        look: Callable[[], int | None],
+    ) -> None:
+        """As ``Executor`` says."""
+        waiting, running = list(enumerate(pieces)), list[_Child]()
+        told_to_stop = False
+        try:
+            while running or (waiting and look() is None):
+                while waiting and len(running) < self.at_once and look() is None:
+                    running.append(_start(work, *waiting.pop(0)))
+                wait([child.process.sentinel for child in running], _LOOK)
+                for child in [child for child in running if not child.process.is_alive()]:
+                    running.remove(child)
+                    ended(child.place, _answer(child))
+                if look() is not None and not told_to_stop:
+                    told_to_stop = True
+                    _end(running)
+        except BaseException:
+            _end(running)
+            raise
 
 
-def _start(job: Job) -> _Child:
+def _start(work: Callable[[Any], Any], place: int, piece: Any) -> _Child:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(job, theirs), name=job.run.name)
+    process = context.Process(target=_child, args=(work, piece, theirs))
     with _safe_path():
         process.start()
     theirs.close()
-    return _Child(job, process, ours)
+    return _Child(place, process, ours)
 
 
 @contextlib.contextmanager
@@ -107,45 +107,35 @@ def _safe_path() -> Iterator[None]:
 
 def _end(running: Sequence[_Child]) -> None:
     for child in running:
-        child.process.terminate()  # SIGTERM: the training saves and returns
+        child.process.terminate()  # SIGTERM: a training saves and returns
 
 
-def _row(child: _Child) -> SweepRun:
+def _answer(child: _Child) -> Any:
     """What a process that has ended sent before; a process that sent nothing was killed."""
     child.process.join()
-    row: SweepRun | None = None
+    answer = None
     with contextlib.suppress(EOFError, OSError):
-        row = child.answers.recv() if child.answers.poll() else None
+        answer = child.answers.recv() if child.answers.poll() else None
     child.answers.close()
     code = child.process.exitcode
     child.process.close()
-    return row or child.job.ended("unfinished", reason=f"its process ended with exit code {code}")
+    return AirctlError(f"its process ended with exit code {code}") if answer is None else answer
 
 
 # --- the child -------------------------------------------------------------------------------------------------------
 
 
-def _child(job: Job, answers: Connection) -> None:
+def _child(work: Callable[[Any], Any], piece: Any, answers: Connection) -> None:
     if hasattr(os, "setsid"):
         with contextlib.suppress(OSError):
             os.setsid()
     threading.Thread(target=_watch_parent, daemon=True).start()
     try:
-        answers.send(_trained(job))
-    except PlaceError as error:  # nor can any recipe be trained there: it says nothing of this one
-        answers.send(job.ended("unfinished", reason=str(error)))
-    except (ConfigError, NotFiniteError) as error:
-        # What a recipe cannot do is told before its run begins; later it is the folder's fault, as of another config's.
-        begun = isinstance(error, ConfigError) and (job.run / "config.toml").exists()
-        answers.send(
-            job.ended("unfinished", reason=str(error))
-            if begun
-            else job.ended("failed", reason=str(error), accuracy=0.0)
-        )
+        answers.send(work(piece))
     except AirctlError as error:
-        answers.send(job.ended("unfinished", reason=str(error)))
+        answers.send(error)
     except KeyboardInterrupt:
-        answers.send(job.ended("unfinished", reason="stopped"))
+        answers.send(AirctlError("stopped"))
     answers.close()
     sys.stdout.flush()
 
@@ -156,19 +146,3 @@ def _watch_parent() -> None:
     if parent is not None:
         wait([parent.sentinel])
         os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _trained(job: Job) -> SweepRun:
-    from airctl.commands.evaluate import evaluate
-    from airctl.commands.train import train
-    from airctl.training import RunFolder
-
-    done = train(job.data, job.run, job.config, resume=True, threads=1, device=job.device)
-    if done.stopped_by is not None:
-        return job.ended("unfinished", reason=f"stopped after step {done.steps}", steps=done.steps)
-    accuracy = done.validation_accuracy
-    if job.split == "test":
-        accuracy = evaluate(job.run, split="test", device=job.device).count_accuracy
-    metrics = RunFolder(job.run).read_metrics()
-    reached = {f"steps_to_{name}": steps_to(metrics, level) for name, level in LEVELS.items()}
-    return job.ended("finished", accuracy=accuracy or 0.0, steps=done.steps, **reached)

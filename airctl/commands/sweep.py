@@ -1,19 +1,19 @@
 """Several runs of one recipe, and one table over ALL of them: ``airctl sweep``.
 
-Each run is a process of its own on one thread, at most as many at once as there are cores. A sweep that is stopped goes
-on where it was when it is started again: finished runs are read, half-finished ones resumed.
+Each run is a process of its own, on this machine or on a cluster (``executors.py``). A sweep that is stopped goes on
+where it was when it is started again: finished runs are read, half-finished ones resumed.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from airctl import config as configs
+from airctl.commands.executors import LOCAL, Executor, executor, watching
 from airctl.commands.info import changed
-from airctl.commands.processes import Job, trained_apart
+from airctl.commands.sweep_run import Job, trained
 from airctl.config import Config
 from airctl.errors import AirctlError, ConfigError
 from airctl.files import write_text
@@ -61,7 +61,11 @@ def sweep(
     jobs: int | None = None,
     split: str = "validation",
     device: str = "auto",
+    on: str | Executor = LOCAL,
+    cores: int = 1,
+    gpus: float = 0,
     say: Callable[[str], None] = lambda message: None,
+    on_progress: Callable[[int, int], None] = lambda done, steps: None,
 ) -> SweepResult:
     """Train every seed of every variation of ``config`` into ``folder``; write sweep.json and sweep.md there.
 
@@ -70,19 +74,35 @@ def sweep(
     or that another process writes, is unfinished: it is named, and there is no mean before it is finished. Ctrl-C and
     SIGTERM stop all runs, each after it has saved.
 
-    Runs are processes started by multiprocessing's "spawn": a script that calls this needs ``if __name__ ==
-    "__main__"``. Raises ``AirctlError`` if every run failed.
+    At most ``jobs`` runs train at once, by default as many as there is room for, each on ``cores`` cores (its threads)
+    and ``gpus`` GPUs of what ``on`` names: ``local``, processes of this machine, or ``ray`` and ``ray://HOST:PORT``, a
+    Ray cluster whose machines all see ``data`` and ``folder`` under these names (docs/clusters.md). A run whose worker
+    is lost goes on elsewhere from its last checkpoint. ``on_progress`` is told the steps done and those of all runs.
+
+    Local runs are processes started by multiprocessing's "spawn": a script that calls this needs ``if __name__ ==
+    "__main__"``. Raises ``AirctlError`` if every run failed, ``ConfigError`` for an ``on`` there is not.
     """
     if split not in SPLITS:
         raise ConfigError(f"split={split}: expected {' or '.join(SPLITS)}", "split")
     data, folder, config = Path(data), Path(folder), config or configs.preset("fast")
     work = [
-        Job(data, folder / _run_name(settings, seed), _varied(config, settings, seed), settings, seed, split, device)
+        Job(
+            data,
+            folder / _run_name(settings, seed),
+            _varied(config, settings, seed),
+            settings,
+            seed,
+            split,
+            device,
+            cores,
+        )
         for settings in variations
         for seed in seeds
     ]
-    with RunFolder(folder).lock(), StopRequest() as stop:
-        runs = trained_apart(work, jobs or os.cpu_count() or 1, say, lambda: stop.signum)
+    place = executor(on, jobs, cores, gpus, say)
+    # Signals are heard inside: an executor that is entered may set its own handlers.
+    with RunFolder(folder).lock(), place, StopRequest() as stop:
+        runs = _rows(place, work, say, on_progress, lambda: stop.signum)
         if runs and all(run.status == "failed" for run in runs):
             raise AirctlError(f"every run of the sweep failed, the first with: {runs[0].reason}")
         result = SweepResult(
@@ -98,6 +118,27 @@ def sweep(
         )
         _keep(folder, result)
     return result
+
+
+def _rows(
+    place: Executor, work: Sequence[Job], say: Callable[[str], None], on_progress: Callable[[int, int], None],
+    stopped: Callable[[], int | None],
+) -> list[SweepRun]:  # fmt: skip
+    """The rows of all runs, in their order; of one that never began, too."""
+    rows: dict[int, SweepRun] = {}
+    wanted = [job.config.train.steps for job in work]
+
+    def ended(at: int, answer: SweepRun | AirctlError) -> None:
+        rows[at] = row = work[at].row(answer)
+        say(f"{row.run}: {row.accuracy:.2%}" if row.reason is None else f"{row.run}: {row.status}, {row.reason}")
+
+    def watch() -> None:
+        done = (wanted[at] if at in rows else job.steps_done() for at, job in enumerate(work))
+        on_progress(sum(map(min, done, wanted)), sum(wanted))
+
+    place.carry_out(trained, work, ended, watching(watch, stopped))
+    watch()
+    return [rows.get(at) or job.ended("unfinished", reason="not started") for at, job in enumerate(work)]
 
 
 def _keep(folder: Path, result: SweepResult) -> None:

@@ -153,25 +153,36 @@ def read_scenes(
     names: Sequence[Path | str],
     dataset: str | None = None,
     refuse: Refuse | None = None,
-    wanted: Callable[[str], bool] = lambda name: True,
+    wanted: Callable[[str, str], bool] = lambda name, unit: True,
 ) -> Iterator[Picture]:
     """The pictures that ``names`` mean: files, folders, glob patterns, and stacks (.npy, .npz, HDF5), one at a time.
 
     Of a folder its picture files are meant, told by their suffix, in the order of their names. ``dataset`` is the array
     of an .npz or HDF5 file; by default ``images``, or those of the test split. Each file that cannot be read goes to
-    ``refuse``; without it the ``InputFileError`` is raised. Pictures whose name is not ``wanted`` are passed over.
+    ``refuse``; without it the ``InputFileError`` is raised. Pictures are passed over that are not ``wanted``, which is
+    given a picture's name and that of its unit: the picture itself in a stack, else the file, all pages together.
     """
+    for path in picture_paths(names, refuse):
+        try:
+            if is_stack(path):
+                yield from (picture for picture in read_stack(path, dataset) if wanted(picture.name, picture.name))
+            elif wanted(str(path), str(path)):
+                yield from (picture for picture in _pages(path) if wanted(picture.name, str(path)))
+        except InputFileError as error:
+            if refuse is None:
+                raise
+            refuse(error)
+
+
+def picture_paths(names: Sequence[Path | str], refuse: Refuse | None = None) -> Iterator[Path]:
+    """The files that ``read_scenes`` reads, in its order; none is opened."""
     for name in names:
-        for path in _paths(str(name), refuse):
-            try:
-                if path.suffix.lower() in STACKS:
-                    yield from (picture for picture in read_stack(path, dataset) if wanted(picture.name))
-                elif wanted(str(path)):
-                    yield from (picture for picture in _pages(path) if wanted(picture.name))
-            except InputFileError as error:
-                if refuse is None:
-                    raise
-                refuse(error)
+        yield from _paths(str(name), refuse)
+
+
+def is_stack(path: Path) -> bool:
+    """Whether a file's pictures are an array's, by its suffix."""
+    return path.suffix.lower() in STACKS
 
 
 def _pages(path: Path) -> Iterator[Picture]:
