@@ -155,11 +155,6 @@ class KeptScenes:
         known: np.ndarray = self.counts != NO_COUNT
         return known
 
-    @staticmethod
-    def of(split: SceneSplit) -> KeptScenes:
-        """Scenes that are in memory, without a copy."""
-        return KeptScenes(Rows.of(split.images), split.counts, Rows.of(split.boxes))
-
 
 def keep_split(path: Path, split: str, most: int | None = None) -> KeptScenes:
     """The scenes of ``train`` or ``test``, all of them checked; of the first ``most``, if that is said.

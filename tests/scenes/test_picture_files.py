@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,7 @@ import pytest
 from PIL import Image
 
 from airctl.errors import InputFileError
-from airctl.scenes import read_scenes
+from airctl.scenes import picture_files, read_scenes
 from airctl.scenes.picture_files import read_picture
 
 
@@ -102,3 +105,45 @@ def test_more_pixels_than_can_be_meant_are_refused(side: int, tmp_path: Path) ->
     with pytest.raises(InputFileError, match=r"huge\.tif: .*pixels") as refused:
         list(read_scenes([tmp_path / "huge.tif"]))
     assert "\n" not in str(refused.value)
+
+
+def test_what_decoding_takes_is_counted_before_it_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight bytes a pixel: on a machine with half of that the picture is refused unread, one pixel less is read."""
+    path = tmp_path / "p.png"
+    Image.new("RGB", (30, 20)).save(path)
+    monkeypatch.setattr(picture_files, "half_of_the_memory", lambda: 8 * 600)
+    assert next(read_picture(path)).shape == (20, 30, 3)
+    monkeypatch.setattr(picture_files, "half_of_the_memory", lambda: 8 * 600 - 1)
+    monkeypatch.setattr(Image.Image, "load", lambda picture: pytest.fail("it was decoded"))
+    with pytest.raises(InputFileError, match="more than half of this machine's memory"):
+        next(read_picture(path))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "LA"])
+def test_strips_are_the_picture(tmp_path: Path, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever their height, also where they must agree on what is behind a transparent picture."""
+    rng = np.random.default_rng(0)
+    picture = Image.fromarray(rng.integers(0, 256, (40, 30, 4), dtype=np.uint8), "RGBA").convert(mode)
+    picture.save(tmp_path / "p.png")
+    whole = next(read_picture(tmp_path / "p.png"))
+    monkeypatch.setattr(picture_files, "_STRIP", 100)
+    assert np.array_equal(next(read_picture(tmp_path / "p.png")), whole)
+    assert whole.shape == ((40, 30) if mode == "L" else (40, 30, 3))
+
+
+MEMORY = """
+    import resource, sys
+    from pathlib import Path
+    from airctl.scenes.picture_files import read_picture
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert next(read_picture(Path(sys.argv[1]))).shape == (3000, 3000, 3)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_decoding_takes_eight_bytes_a_pixel(tmp_path: Path) -> None:
+    """And some megabytes; of a transparent picture too, of which all of it was copied four times."""
+    Image.new("RGBA", (3000, 3000), (200, 100, 50, 128)).save(tmp_path / "p.png")
+    command = [sys.executable, "-c", textwrap.dedent(MEMORY), str(tmp_path / "p.png")]
+    kilobytes = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert kilobytes * 1024 < 8 * 3000**2 + 40e6
