@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from airctl.errors import InputFileError
@@ -102,3 +103,13 @@ def test_more_pixels_than_can_be_meant_are_refused(side: int, tmp_path: Path) ->
     with pytest.raises(InputFileError, match=r"huge\.tif: .*pixels") as refused:
         list(read_scenes([tmp_path / "huge.tif"]))
     assert "\n" not in str(refused.value)
+
+
+def test_a_stack_that_says_it_is_a_colour_picture_of_16_bits_is_refused(tmp_path: Path) -> None:
+    """Pillow would misread its planes; the same values as three pages are the control."""
+    values = np.random.default_rng(0).integers(0, 60000, (3, 20, 30)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "planes.tif", values, photometric="rgb", planarconfig="separate")
+    tifffile.imwrite(tmp_path / "pages.tif", values, photometric="minisblack")
+    with pytest.raises(InputFileError, match="colours of 16 bits in separate planes, expected a page for each"):
+        list(read_picture(tmp_path / "planes.tif"))
+    assert np.array_equal(np.stack(list(read_picture(tmp_path / "pages.tif"))), values)
