@@ -38,6 +38,7 @@ def read_picture(path: Path) -> Iterator[np.ndarray]:
                     _check_size(picture, path, MAX_PIXELS)
                     if picture.mode in ("I", "F"):
                         raise InputFileError(f"{path}: has {picture.mode} pixels, expected 8 or 16 bits a channel")
+                    _check_planes(picture, path)
                     decoded = _decoded(picture)
             except InputFileError:
                 raise
@@ -77,6 +78,13 @@ def _check_size(picture: Image.Image, path: Path, most: int) -> None:
             f"{path}: its {picture.size} pixels need up to {needed / 1e9:.2f} GB while they are decoded, more than "
             f"half of this machine's memory ({memory / 1e9:.2f} GB): cut it into parts"
         )
+
+
+def _check_planes(picture: Image.Image, path: Path) -> None:
+    """Colours of 16 bits in planes of their own, as a stack of three is sometimes written, are misread by Pillow."""
+    tags = getattr(picture, "tag_v2", {})
+    if tags.get(284) == 2 and max(tags.get(258, (8,))) > 8:  # PlanarConfiguration, BitsPerSample
+        raise InputFileError(f"{path}: has colours of 16 bits in separate planes, expected a page for each picture")
 
 
 def _decoded(picture: Image.Image) -> np.ndarray:

@@ -109,7 +109,7 @@ def completed(words: str, shell: str = "bash") -> list[str]:
         ("airctl in", ["infer", "info"]),
         ("airctl train --tensor", ["--tensorboard"]),
         ("airctl train --preset p", ["paper"]),
-        ("airctl infer --invert ", ["auto", "yes", "no"]),
+        ("airctl infer --invert ", ["auto", "yes", "no", "each"]),
         ("airctl nothing-like-it", []),
     ],
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from airctl.errors import InputFileError
@@ -147,3 +148,13 @@ def test_decoding_takes_eight_bytes_a_pixel(tmp_path: Path) -> None:
     command = [sys.executable, "-c", textwrap.dedent(MEMORY), str(tmp_path / "p.png")]
     kilobytes = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert kilobytes * 1024 < 8 * 3000**2 + 40e6
+
+
+def test_a_stack_that_says_it_is_a_colour_picture_of_16_bits_is_refused(tmp_path: Path) -> None:
+    """Pillow would misread its planes; the same values as three pages are the control."""
+    values = np.random.default_rng(0).integers(0, 60000, (3, 20, 30)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "planes.tif", values, photometric="rgb", planarconfig="separate")
+    tifffile.imwrite(tmp_path / "pages.tif", values, photometric="minisblack")
+    with pytest.raises(InputFileError, match="colours of 16 bits in separate planes, expected a page for each"):
+        list(read_picture(tmp_path / "planes.tif"))
+    assert np.array_equal(np.stack(list(read_picture(tmp_path / "pages.tif"))), values)
