@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 import torch
 from laws import Problem, logit_gradients, within
 from test_on_subsets import problem
@@ -14,7 +15,7 @@ from airctl.objectives import GumbelRao, StraightThrough, Temperature
 from airctl.objectives.concrete import logistic
 
 Tiny = Callable[..., Config]
-ROWS = 4000
+ROWS = 2000
 
 
 def at(temperature: float = 0.67) -> Temperature:
@@ -37,25 +38,21 @@ def straight(tiny: Problem, noise: Tensor) -> Tensor:
 
 
 def test_its_mean_is_that_of_straight_through(tiny_config: Tiny) -> None:
-    """One step, both integrated over their noise; the noise of the copies in an order of its own."""
-    tiny = Problem.of(tiny_config("model.num_steps=1"))
+    """One step, both integrated over their noise, that of the copies too."""
+    tiny = Problem.of(tiny_config("model.num_steps=1", "network.present_bias=2.0"))
     noise = midpoints(ROWS)
-    shuffled = noise[torch.randperm(ROWS, generator=torch.Generator().manual_seed(0))]
-    mean = averaged(tiny, noise, shuffled[None]).mean(0)
-    torch.testing.assert_close(mean, straight(tiny, noise).mean(0), rtol=2e-2, atol=0)
+    mean = averaged(tiny, noise, midpoints(400)[:, None].expand(-1, ROWS, -1)).mean(0)
+    torch.testing.assert_close(mean, straight(tiny, noise).mean(0), rtol=2e-3, atol=0)
 
 
-def test_copies_that_do_not_keep_the_decisions_are_caught(tiny_config: Tiny, monkeypatch: object) -> None:
+def test_copies_that_do_not_keep_the_decisions_are_caught(tiny_config: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control: noise that is not conditioned on b is independent of the likelihood's slope at b."""
-    tiny = Problem.of(tiny_config("model.num_steps=1"))
+    tiny = Problem.of(tiny_config("model.num_steps=1", "network.present_bias=2.0"))
     noise = midpoints(ROWS)
-    shuffled = noise[torch.randperm(ROWS, generator=torch.Generator().manual_seed(0))]
-    right = averaged(tiny, noise, shuffled[None]).mean(0)
-    monkeypatch.setattr(  # type: ignore[attr-defined]
-        "airctl.objectives.gumbel_rao.given_decisions", lambda b, logits, other: logits + other
-    )
-    wrong = averaged(tiny, noise, shuffled[None]).mean(0)
-    assert ((wrong - right) / right).abs() > 0.05
+    monkeypatch.setattr("airctl.objectives.gumbel_rao.given_decisions", lambda b, logits, other: logits + other)
+    wrong = averaged(tiny, noise, midpoints(400)[:, None].expand(-1, ROWS, -1)).mean(0)
+    right = straight(tiny, noise).mean(0)
+    assert ((wrong - right) / right).abs() > 0.02
 
 
 def test_its_variance_falls_with_the_copies_to_that_of_the_decisions(tiny_config: Tiny) -> None:
@@ -76,12 +73,12 @@ def test_its_variance_falls_with_the_copies_to_that_of_the_decisions(tiny_config
 
 
 def test_on_subsets_its_mean_is_that_of_straight_through() -> None:
-    """Three proposals, 2 000 draws: the difference of the two is within five standard errors of nothing."""
+    """Three proposals, 500 draws: the difference of the two is within five standard errors of nothing."""
     _, objects, terms = problem()
     generator = torch.Generator().manual_seed(0)
     rao, plain = GumbelRao(at(), 8), StraightThrough(at())
     found = []
-    for _ in range(2000):
+    for _ in range(500):
         noise = logistic(objects.logits, generator)
         others = logistic(objects.logits.expand(8, -1, -1), generator)
         losses = (rao.averaged(objects, terms, noise, others).loss, plain.given(objects, terms, noise).loss)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -29,17 +30,20 @@ from airctl.objectives import (
 from airctl.objectives.importance import fixed, fixed_terms, log_posterior, log_prior, log_weights
 
 Tiny = Callable[..., Config]
-ROUNDS, ROWS = 60, 40
+ROUNDS, ROWS = 20, 600
 
 
 @pytest.fixture(params=["unary", "subsets"])
 def model(request: pytest.FixtureRequest, tiny_config: Tiny) -> AIR:
-    """A model of each code, in float64, whose q(z) is wide enough for its score to be noisy."""
-    if request.param == "subsets":
-        return model_of()
+    """A model of each code, in float64, of which what is drawn hangs much on z_what."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return AIR(tiny_config("likelihood.sd=0.6")).double()
+        made = model_of() if request.param == "subsets" else AIR(tiny_config("likelihood.sd=0.6")).double()
+    with torch.no_grad():
+        for layer in made.decoder.modules():
+            if isinstance(layer, torch.nn.Linear):
+                layer.weight.mul_(3)
+    return made
 
 
 def passed(model: AIR, seed: int, copies: int = 1, rows: int = ROWS) -> tuple[Objects, Terms]:
@@ -52,12 +56,12 @@ def passed(model: AIR, seed: int, copies: int = 1, rows: int = ROWS) -> tuple[Ob
 
 
 def differences(model: AIR, one: Estimator, other: Estimator) -> Tensor:
-    """The gradient of ``one`` less that of ``other`` from the same samples, [ROUNDS, P]; each a mean over ROWS."""
+    """The gradient of ``one`` in q(z_what) less that of ``other``, from the same samples: [ROUNDS, P], means over ROWS."""
     found = []
     for seed in range(ROUNDS):
         objects, terms = passed(model, seed, one.copies)
         losses = [each(objects, terms, torch.Generator().manual_seed(seed)).loss for each in (one, other)]
-        found.append(gradient(losses[0] - losses[1], list(model.parameters())))
+        found.append(gradient(losses[0] - losses[1], list(model.what.parameters())))
     return torch.stack(found)
 
 
@@ -83,13 +87,12 @@ PAIRS: list[tuple[Estimator, Estimator]] = [
     (StickingTheLanding(), Exact()),
     (MarginalPath(cold(), 30.0), SampledMarginal(cold(), 30.0)),
     (DReG(2), VIMCO(2)),
-    (DReG(4), VIMCO(4)),
 ]
 
 
-@pytest.mark.parametrize(("one", "other"), PAIRS, ids=["sticking-the-landing", "marginal-path", "dreg-2", "dreg-4"])
+@pytest.mark.parametrize(("one", "other"), PAIRS, ids=["sticking-the-landing", "marginal-path", "dreg"])
 def test_the_mean_is_that_of_the_gradient_with_the_score(model: AIR, one: Estimator, other: Estimator) -> None:
-    """Over 2 400 samples, in each parameter within five standard errors; sample by sample they differ."""
+    """Over 12 000 samples, in each parameter within five standard errors; sample by sample they differ."""
     found = differences(model, one, other)
     assert within(found, torch.zeros_like(found[0]))
     assert found.std(0).max() > 1e-3
@@ -99,14 +102,11 @@ class Undiscounted(DReG):
     """Leaves the score of q(z) out and changes nothing else: sticking the landing, under several weights."""
 
     def given(self, objects: Objects, terms: Terms, codewords: Tensor) -> Surrogate:
-        of_score = self.scores(objects, terms, codewords)
-        return replace(VIMCO.given(self, objects, terms, codewords), loss=of_score)
-
-    def scores(self, objects: Objects, terms: Terms, codewords: Tensor) -> Tensor:
-        whole = VIMCO.given(self, objects, terms, codewords).loss
+        whole = VIMCO.given(self, objects, terms, codewords)
         log_w = log_weights(objects, terms).gather(1, codewords[:, None]).unflatten(0, (-1, self.copies))[..., 0]
         score = terms.code.sums(log_posterior(fixed(objects))).gather(1, codewords[:, None])
-        return whole - (log_w.detach().softmax(1) * score.unflatten(0, (-1, self.copies))[..., 0]).sum(1).mean()
+        left_out = (log_w.detach().softmax(1) * score.unflatten(0, (-1, self.copies))[..., 0]).sum(1)
+        return replace(whole, loss=whole.loss - left_out.mean())
 
 
 class AllThere(MarginalPath):
@@ -121,14 +121,14 @@ class AllThere(MarginalPath):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "other"), [(Undiscounted(2), VIMCO(2)), (AllThere(cold(), 30.0), SampledMarginal(cold(), 30.0))]
+    ("wrong", "other"), [(Undiscounted(5), VIMCO(5)), (AllThere(cold(), 30.0), SampledMarginal(cold(), 30.0))]
 )
 def test_leaving_the_score_out_where_its_weight_hangs_on_the_sample_is_caught(
     model: AIR, wrong: Estimator, other: Estimator
 ) -> None:
     """Negative control: w~_k and pi_i depend on z, so their score has a mean."""
     found = differences(model, wrong, other)
-    assert not within(found, torch.zeros_like(found[0]), errors=8)
+    assert not within(found, torch.zeros_like(found[0]))
 
 
 def test_a_function_less_the_same_of_fixed_objects_is_zero(model: AIR) -> None:
@@ -151,32 +151,38 @@ def silent(model: AIR) -> None:
         head = model.what.head
         head.weight.zero_()
         head.bias.zero_()
-        start = torch.expm1(torch.tensor(1 - 1e-4, dtype=torch.float64)).log()  # softplus(start) + 1e-4 = 1
-        head.bias[model.config.model.what :] = start - torch.expm1(torch.tensor(1.0)).double().log()
+        sd_of_1 = math.log(math.expm1(1 - 1e-4)) - math.log(math.expm1(1.0))  # as ``positive`` makes it
+        head.bias[model.config.model.what :] = sd_of_1
+
+
+def spread_in_what(model: AIR, chosen: Estimator) -> float:
+    """The largest sd of the gradient in the head of q(z_what) over 20 samples; every object is known to be there."""
+    found = []
+    for seed in range(20):
+        objects, terms = passed(model, seed, chosen.copies, rows=1)
+        objects = replace(objects, logits=torch.full_like(objects.logits, 30.0))
+        all_there = torch.full_like(terms.log_p, -1e4)
+        all_there[-1] = 0.0
+        terms = Terms.of(terms.code, terms.log_likelihood, terms.kl, objects.logits, all_there, terms.likelihood)
+        loss = chosen(objects, terms, torch.Generator().manual_seed(seed)).loss
+        found.append(gradient(loss, list(model.what.parameters())))
+    return float(torch.stack(found).std(0).max())
+
+
+class SampledExact(Exact):
+    """``exact`` with sampled log ratios, the score of q(z) and all."""
+
+    def __call__(self, objects: Objects, terms: Terms, generator: torch.Generator) -> Surrogate:
+        return super().expected(objects, with_ratios(objects, terms))
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), PAIRS[1:], ids=["marginal-path", "dreg-2", "dreg-4"]
+    ("one", "other"),
+    [(StickingTheLanding(), SampledExact()), PAIRS[1], (DReG(3), VIMCO(3))],
+    ids=["sticking-the-landing", "marginal-path", "dreg"],
 )
-def test_where_q_is_the_posterior_the_path_has_no_noise_left(one: Estimator, other: Estimator) -> None:
-    """In the head of q(z_what): DReG's gradient is 0 sample by sample, the sibling's is not; P_i = pi_i would do it
-    for ``marginal-path``, whose noise is smaller by as much as they are near."""
+def test_where_q_is_the_posterior_no_noise_is_left(one: Estimator, other: Estimator) -> None:
+    """In the head of q(z_what) the gradient is 0 sample by sample; with the score it is not."""
     model = model_of()
     silent(model)
-    spread = {}
-    for name, each in (("path", one), ("score", other)):
-        of_each = []
-        for seed in range(20):
-            objects, terms = passed(model, seed, each.copies, rows=1)
-            if isinstance(each, MarginalPath | SampledMarginal):  # the map knows what is there
-                sure = torch.full_like(objects.logits, 30.0)
-                objects = replace(objects, logits=sure)
-                never = torch.full_like(terms.log_p, -1e4)
-                never[-1] = 0.0
-                terms = replace(
-                    Terms.of(terms.code, terms.log_likelihood, terms.kl, sure, never, terms.likelihood)
-                )
-            loss = each(objects, terms, torch.Generator().manual_seed(seed)).loss
-            of_each.append(gradient(loss, list(model.what.parameters())))
-        spread[name] = torch.stack(of_each).std(0).max()
-    assert spread["path"] < 1e-6 < 1e-2 < spread["score"]
+    assert spread_in_what(model, one) < 1e-6 < 1e-2 < spread_in_what(model, other)
