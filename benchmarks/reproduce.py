@@ -153,6 +153,7 @@ def keep_table_1(runs: Sequence[Path]) -> None:
         train = f"airctl train data/scenes.h5 --run runs/{run.name} --preset {config.preset} --seed {config.train.seed}"
         fits = f" --fit-steps {told['fit_steps']}" if told["fit_steps"] != 1000 else ""
         measure = f"airctl variance-report runs/{run.name} --samples {told['samples_asked']}{fits} --table-1"
+        measure += f" --checkpoint {told['step']}" if told["step"] < config.train.steps else ""
         row = {key: told[key] for key in ("step", "samples", "batch", "fit_steps", "fitted")}
         row |= {"run": f"Preset {config.preset}", "commands": [train, measure], "commit": commit()}
         entry["runs"] = [*(one for one in entry["runs"] if one["run"] != row["run"]), row | {"rows": told["table_1"]}]
@@ -208,11 +209,8 @@ def main() -> None:
     chosen = parser.parse_args()
     failed = []
     keep_table_1(chosen.table_1)
-    wanted = (
-        []
-        if chosen.render or chosen.table_1
-        else [one for one in EXPERIMENTS if not chosen.only or one.name in chosen.only]
-    )
+    only = [] if chosen.render or chosen.table_1 else chosen.only or [one.name for one in EXPERIMENTS]
+    wanted = [one for one in EXPERIMENTS if one.name in only]
     for experiment in wanted:
         seeds = chosen.seeds if chosen.seeds is not None else experiment.seeds
         try:

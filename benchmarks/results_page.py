@@ -153,8 +153,8 @@ def variance(entry: Mapping[str, Any]) -> str:
         "## Table 1 of Drelich (2019): variance of the gradient's norm",
         "",
         "Rows 1 to 3 are the report's: dL/dtheta by backprop, dL/dphi by its score function, dL/dphi by that with its",
-        "baseline, after 160 000 steps of its own recipe. One batch; the loss is a mean over its scenes. ± is one standard",
-        "error. Rows 2 and 3 have the log likelihood as their reward; 4 and 5 are not in the report.",
+        "baseline, after 160 000 steps of its own recipe. One batch; the loss is a mean over its scenes. ± is one",
+        "standard error. Rows 2 and 3 have the log likelihood as their reward; 4 and 5 are not in the report.",
         "",
     ]
     for one in entry["runs"]:
@@ -170,11 +170,9 @@ def variance(entry: Mapping[str, Any]) -> str:
             for row in one["rows"]
         ]
         told += [f"    {command}" for command in one["commands"]]
-        told += [
-            "",
-            f"{one['run']}: {samples}{fitted}. {without_baseline(one['rows'])} Measured at commit {one['commit']}.",
-        ]
-        told += ["", table(["row", "of", "estimator", "report", "ours", "±", "head of z_pres"], rows), ""]
+        ratio = without_baseline(one["rows"])
+        told += ["", f"{one['run']}: {samples}{fitted}. {ratio} Measured at commit {one['commit']}.", ""]
+        told += [table(["row", "of", "estimator", "report", "ours", "±", "head of z_pres"], rows), ""]
     return "\n".join([*told, entry["note"], "", "All estimators: [estimators.md](estimators.md)."])
 
 
