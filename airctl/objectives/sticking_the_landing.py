@@ -5,9 +5,9 @@
 
 What is left out is the score of q(z_i) times a number that z_i has no part in, so its mean is zero: unbiased for the
 ELBO. What remains goes through the samples alone, and vanishes with every sample where q(z) is the posterior, where the
-closed form of ``exact`` does not (the likelihood's noise is there without the ratio's that would cancel it). Far from
-there it is noisier, as a sampled ratio is noisier than a closed form. It costs a second pass of the inference network,
-which reads its samples as constants. Roeder, Wu & Duvenaud 2017, section 3; with the codewords summed out, ours.
+closed form of ``exact`` does not: the likelihood's noise is there without the ratio's that would cancel it. Elsewhere a
+sampled ratio can be noisier than a closed form. It costs a second pass, which reads its samples as constants.
+Roeder, Wu & Duvenaud 2017, section 3; with the codewords summed out, ours.
 """
 
 from __future__ import annotations
