@@ -45,6 +45,7 @@ class Group:
     commit: str  # at which it made them
     code: list[str]  # files, folders and names of lists of the registry; with ! in front: without these
     digest: str = ""  # of that code when they were last known to be true; empty: of the code of ``commit`` for good
+    checked: str = ""  # the commit at which the digest was taken
     unchanged_because: list[str] = field(default_factory=list)  # the code changed since ``commit``, the figures did not
 
 
@@ -148,10 +149,10 @@ def _is_docstring(node: ast.AST, body: list[Any]) -> bool:
 
 
 def changed(registry: Registry, group: Group) -> list[str]:
-    """The files of ``group`` that mean something else than at its commit, if there is a git that knows it."""
+    """The files of ``group`` that mean something else than when it was checked, if there is a git that knows it."""
     found = []
     for path in registry.files(group):
-        then = subprocess.run(["git", "show", f"{group.commit}:{path.as_posix()}"], cwd=ROOT, capture_output=True)
+        then = subprocess.run(["git", "show", f"{group.checked or group.commit}:{path.as_posix()}"], cwd=ROOT, capture_output=True)
         if then.returncode and b"exists on disk" not in then.stderr:
             return ["(no git here that knows that commit)"]
         if then.returncode or meaning(path, then.stdout) != meaning(path, (ROOT / path).read_bytes()):
@@ -195,9 +196,9 @@ def unclaimed(registry: Registry, name: str, page: str) -> list[str]:
 
 
 def head_commit() -> str:
-    """Of the checkout, short."""
+    """Of the checkout, short; "" without a git."""
     words = ["git", "rev-parse", "--short", "HEAD"]
-    return subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
 
 def updated(registry: Registry, names: list[str], because: str | None, root: Path = ROOT) -> Registry:
@@ -206,10 +207,10 @@ def updated(registry: Registry, names: list[str], because: str | None, root: Pat
     def new(group: Group) -> Group:
         if group.name not in names:
             return group
-        digest = registry.digest(group, root)
+        digest, head = registry.digest(group, root), head_commit()
         if because is None:
-            return replace(group, digest=digest, commit=head_commit(), unchanged_because=[])
-        return replace(group, digest=digest, unchanged_because=[*group.unchanged_because, because])
+            return replace(group, digest=digest, commit=head, checked=head, unchanged_because=[])
+        return replace(group, digest=digest, checked=head, unchanged_because=[*group.unchanged_because, because])
 
     return replace(registry, groups=[new(group) for group in registry.groups])
 
