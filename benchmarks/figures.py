@@ -150,9 +150,9 @@ def _is_docstring(node: ast.AST, body: list[Any]) -> bool:
 
 def changed(registry: Registry, group: Group) -> list[str]:
     """The files of ``group`` that mean something else than when it was checked, if there is a git that knows it."""
-    found = []
+    found, commit = [], group.checked or group.commit
     for path in registry.files(group):
-        then = subprocess.run(["git", "show", f"{group.checked or group.commit}:{path.as_posix()}"], cwd=ROOT, capture_output=True)
+        then = subprocess.run(["git", "show", f"{commit}:{path.as_posix()}"], cwd=ROOT, capture_output=True)
         if then.returncode and b"exists on disk" not in then.stderr:
             return ["(no git here that knows that commit)"]
         if then.returncode or meaning(path, then.stdout) != meaning(path, (ROOT / path).read_bytes()):

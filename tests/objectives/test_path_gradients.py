@@ -56,7 +56,7 @@ def passed(model: AIR, seed: int, copies: int = 1, rows: int = ROWS) -> tuple[Ob
 
 
 def differences(model: AIR, one: Estimator, other: Estimator) -> Tensor:
-    """The gradient of ``one`` in q(z_what) less that of ``other``, from the same samples: [ROUNDS, P], means over ROWS."""
+    """The gradient of ``one`` in q(z_what) less that of ``other``, same samples: [ROUNDS, P], means over ROWS."""
     found = []
     for seed in range(ROUNDS):
         objects, terms = passed(model, seed, one.copies)
