@@ -152,7 +152,7 @@ def keep_table_1(runs: Sequence[Path]) -> None:
         config = load(run).config
         train = f"airctl train data/scenes.h5 --run runs/{run.name} --preset {config.preset} --seed {config.train.seed}"
         fits = f" --fit-steps {told['fit_steps']}" if told["fit_steps"] != 1000 else ""
-        measure = f"airctl variance-report runs/{run.name} --samples {told['samples_asked']}{fits} --table-1"
+        measure = f"airctl variance-report runs/{run.name} --samples {told['samples']}{fits} --table-1"
         measure += f" --checkpoint {told['step']}" if told["step"] < config.train.steps else ""
         row = {key: told[key] for key in ("step", "samples", "batch", "fit_steps", "fitted")}
         row |= {"run": f"Preset {config.preset}", "commands": [train, measure], "commit": commit()}
