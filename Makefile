@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DATA := data/scenes.h5
 RUN := runs/demo
 
-.PHONY: help setup lock oldest demo test coverage browser lint docs site bench models reproduce estimators why-45 scaling soak ray clean
+.PHONY: help setup lock oldest demo test coverage browser lint docs site bench models reproduce estimators figures why-45 scaling soak ray clean
 
 help:  ## this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## */  make \1\t/' | expand -t 18
@@ -103,6 +103,9 @@ reproduce: setup $(DATA)  ## the figures of docs/results.md that docs/results.js
 
 estimators: setup $(DATA)  ## the measured part of docs/estimators.md (hours; wants the runs of reproduce)
 	$(BIN)/python -m benchmarks.estimators $(DATA)
+
+figures: setup  ## which figures of the pages are of older code (docs/figures.toml)
+	$(BIN)/python -m benchmarks.figures --check
 
 why-45: setup $(DATA)  ## the runs of docs/why-45-percent.md (hours)
 	$(BIN)/python -m benchmarks.why_45 $(DATA)

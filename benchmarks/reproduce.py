@@ -1,6 +1,7 @@
 """Make the figures of docs/results.md: train, evaluate on the test split, and render the page from what was measured.
 
     python -m benchmarks.reproduce [--only NAME ...] [--seeds 0..9] [--runs FOLDER] [--data FOLDER] [--again]
+    python -m benchmarks.reproduce --table-1 RUN ...     take over what variance-report --table-1 has measured there
     python -m benchmarks.reproduce --render
 
 Each experiment is one command for each seed. What was measured is kept in docs/results.json, run by run, with the
@@ -17,7 +18,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,23 @@ def keep(experiment: Experiment, row: Mapping[str, Any] | None = None, labels: f
     write_store(store)
 
 
+def keep_table_1(runs: Sequence[Path]) -> None:
+    """Add what ``variance-report --table-1`` has left in each of ``runs`` to the store."""
+    store = read_store()
+    entry = store.setdefault("table-1", {"note": "", "runs": []})
+    for run in runs:
+        told = json.loads((run / "variance.json").read_text(encoding="utf-8"))
+        config = load(run).config
+        train = f"airctl train data/scenes.h5 --run runs/{run.name} --preset {config.preset} --seed {config.train.seed}"
+        fits = f" --fit-steps {told['fit_steps']}" if told["fit_steps"] != 1000 else ""
+        measure = f"airctl variance-report runs/{run.name} --samples {told['samples']}{fits} --table-1"
+        measure += f" --checkpoint {told['step']}" if told["step"] < config.train.steps else ""
+        row = {key: told[key] for key in ("step", "samples", "batch", "fit_steps", "fitted")}
+        row |= {"run": f"Preset {config.preset}", "commands": [train, measure], "commit": commit()}
+        entry["runs"] = [*(one for one in entry["runs"] if one["run"] != row["run"]), row | {"rows": told["table_1"]}]
+    write_store(store)
+
+
 def numbers(text: str) -> list[int]:
     """0..4 or 0,3,7 as on the command line of ``airctl sweep``."""
     first, dots, last = text.partition("..")
@@ -186,10 +204,13 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--data", type=Path, default=Path("data"))
     parser.add_argument("--again", action="store_true", help="measure what the store has, too")
+    parser.add_argument("--table-1", type=Path, nargs="*", default=[], metavar="RUN", help="runs to take it from")
     parser.add_argument("--render", action="store_true", help="only make the pages again")
     chosen = parser.parse_args()
     failed = []
-    wanted = [] if chosen.render else [one for one in EXPERIMENTS if not chosen.only or one.name in chosen.only]
+    keep_table_1(chosen.table_1)
+    only = [] if chosen.render or chosen.table_1 else chosen.only or [one.name for one in EXPERIMENTS]
+    wanted = [one for one in EXPERIMENTS if one.name in only]
     for experiment in wanted:
         seeds = chosen.seeds if chosen.seeds is not None else experiment.seeds
         try:

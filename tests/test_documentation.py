@@ -133,3 +133,40 @@ def test_a_command_that_is_not_there_is_caught() -> None:
         "airctl train x.h5 --run runs/a --set model.hiden=3",
     ]
     assert [len(wrong_in(line)) for line in lines] == [1, 1, 0, 1]
+
+
+SAID = {  # keys of report-2019.md and the presets whose value its row tells
+    "report-2019": (
+        "count.probability",
+        "likelihood.sd",
+        "model.glimpse_hidden",
+        "model.num_steps",
+        "model.what",
+        "network.hidden",
+        "network.predict_hidden",
+        "objective.baseline_head",
+        "objective.reward_constant",
+        "optimiser.baseline_lr",
+        "optimiser.lr",
+        "train.batch",
+        "train.steps",
+    ),
+    "report-2019-annealed": ("count.anneal_steps",),
+}
+
+
+def rows_about(key: str, page: str) -> list[str]:
+    """The rows of the first table of ``page`` that name ``key``, thousands without their space."""
+    table = page.partition("\n## ")[0]
+    return [re.sub(r"(?<=\d) (?=\d{3})", "", line) for line in table.splitlines() if f"`{key}`" in line]
+
+
+@pytest.mark.parametrize(("preset", "key"), [(preset, key) for preset, keys in SAID.items() for key in keys])
+def test_the_page_of_the_report_tells_the_values_of_the_preset(preset: str, key: str) -> None:
+    """Each choice of docs/report-2019.md, said by the report or taken by us, is the preset's."""
+    section, name = key.split(".")
+    value = getattr(getattr(config.preset(preset), section), name)
+    written = "1e-4" if value == 1e-4 else f"{value:g}"
+    rows = rows_about(key, text_of("docs/report-2019.md"))
+    assert rows, f"no row names {key}"
+    assert any(re.search(rf"(?<![\d.]){re.escape(written)}(?![\d.]\d)", row) for row in rows), (written, rows)

@@ -167,10 +167,16 @@ class ObjectiveConfig:
         0, 0, 8192, help="hidden units of the neural baseline's f, between its LSTM and the prediction; 0: f is linear"
     )
     samples: int = _at_least(
-        4, 2, 1024, help="K: counts per scene of rloo; roll-outs per scene of vimco and reweighted-wake-sleep"
+        4,
+        2,
+        1024,
+        help="K: counts per scene of rloo; roll-outs of vimco, dreg and reweighted-wake-sleep; J of gumbel-rao",
     )
     temperature: float = _at_least(
-        0.67, 1e-3, 1e3, help="temperature of concrete at the end of its annealing; where rebar starts"
+        0.67,
+        1e-3,
+        1e3,
+        help="temperature of concrete, straight-through and gumbel-rao at the end of its annealing; where rebar starts",
     )
     temperature_start: float = _at_least(0.67, 1e-3, 1e3, help="temperature of concrete at its first step")
     temperature_anneal_steps: int = _at_least(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -81,6 +82,7 @@ class AIR(nn.Module):
         (b + 1) J - 1. With ``held`` what a network reads of a sample is a constant to it: gradients do not pass through
         the samples of z_where and z_what into the networks.
         """
+        again = partial(self, canvas, noise, True)
         canvas, latents = self.network(canvas, noise, self, held)
         drawn, layers = self.draw(latents.z_where, latents.z_what.detach() if held else latents.z_what, canvas)
         p_where, p_what = self.poses.prior(canvas), self.prior()
@@ -95,6 +97,7 @@ class AIR(nn.Module):
             kl_what=kl(latents.q_what, p_what, latents.z_what),
             drawn=drawn,
             layers=layers,
+            again=again,
         )
 
     def look(self, canvas: Tensor, z_where: Tensor, held: bool = False) -> tuple[Tensor, Distribution]:

@@ -6,6 +6,7 @@ side, C numbers in z_what, H hidden units, K codewords (``codes.py``).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -60,6 +61,7 @@ class Objects(Latents):
     kl_what: Tensor  # [B, M]
     drawn: Tensor  # [B, M, G, G] y_att
     layers: Layers  # each object in its place
+    again: Callable[[], Objects] | None = None  # the same pass, held: what a network reads of a sample is a constant
 
     @property
     def pasted(self) -> Tensor:

@@ -11,9 +11,12 @@ from airctl.objectives.concrete import Concrete, Temperature
 from airctl.objectives.cut_and_paste import CutAndPaste
 from airctl.objectives.defensive import Defensive, Share
 from airctl.objectives.disarm import DisARM
+from airctl.objectives.dreg import DReG
 from airctl.objectives.exact import Exact
+from airctl.objectives.gumbel_rao import GumbelRao
 from airctl.objectives.likelihood_reward import likelihood_signal
 from airctl.objectives.marginal import Marginal
+from airctl.objectives.marginal_path import MarginalPath
 from airctl.objectives.measure_valued import MeasureValued
 from airctl.objectives.muprop import MuProp
 from airctl.objectives.nvil import NVIL
@@ -22,6 +25,7 @@ from airctl.objectives.relax import Relax
 from airctl.objectives.reweighted_wake_sleep import ReweightedWakeSleep
 from airctl.objectives.rloo import RLOO
 from airctl.objectives.score_function import ScoreFunction, Signal, no_signal, per_step_signal, whole_signal
+from airctl.objectives.sticking_the_landing import StickingTheLanding
 from airctl.objectives.straight_through import StraightThrough
 from airctl.objectives.terms import Estimator, Surrogate, Terms, observe, terms_of
 from airctl.objectives.vimco import VIMCO
@@ -49,6 +53,8 @@ def _tempering(config: Config) -> Temperature:
 ESTIMATORS: Mapping[str, Callable[[Config], Estimator]] = {
     "exact": lambda config: Exact(),
     "marginal": lambda config: Marginal(_tempering(config), config.objective.map_weight),
+    "marginal-path": lambda config: MarginalPath(_tempering(config), config.objective.map_weight),
+    "sticking-the-landing": lambda config: StickingTheLanding(),
     "defensive": lambda config: Defensive(Share(config.objective.share, config.train.steps)),
     "backprop": lambda config: ScoreFunction(no_signal, NoBaseline()),
     "score-function": lambda config: ScoreFunction(per_step_signal, NoBaseline()),
@@ -61,8 +67,10 @@ ESTIMATORS: Mapping[str, Callable[[Config], Estimator]] = {
     "arm": lambda config: DisARM(plain=True),
     "disarm": lambda config: DisARM(),
     "vimco": lambda config: VIMCO(config.objective.samples),
+    "dreg": lambda config: DReG(config.objective.samples),
     "concrete": lambda config: Concrete(_temperature(config)),
     "straight-through": lambda config: StraightThrough(_temperature(config)),
+    "gumbel-rao": lambda config: GumbelRao(_temperature(config), config.objective.samples),
     "muprop": lambda config: MuProp(),
     "rebar": lambda config: Rebar(config.objective.temperature),
     "relax": lambda config: Relax(config.objective.temperature, config.model.num_steps),
@@ -89,11 +97,14 @@ __all__ = [
     "Baseline",
     "Concrete",
     "CutAndPaste",
+    "DReG",
     "Defensive",
     "DisARM",
     "Estimator",
     "Exact",
+    "GumbelRao",
     "Marginal",
+    "MarginalPath",
     "MeasureValued",
     "MovingAverage",
     "MuProp",
@@ -104,6 +115,7 @@ __all__ = [
     "ReweightedWakeSleep",
     "ScoreFunction",
     "Share",
+    "StickingTheLanding",
     "StraightThrough",
     "Surrogate",
     "Temperature",

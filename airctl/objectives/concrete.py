@@ -48,7 +48,11 @@ class Concrete(Estimator):
 
     def given(self, objects: Objects, terms: Terms, noise: Tensor) -> Surrogate:
         """The surrogate for logistic ``noise`` [B, N]."""
-        relaxed = relaxed_terms(objects, terms, terms.code.presence(self.decisions(objects.logits + noise)))
+        return self.decided(objects, terms, self.decisions(objects.logits + noise))
+
+    def decided(self, objects: Objects, terms: Terms, decisions: Tensor) -> Surrogate:
+        """The surrogate for ``decisions`` [B, M]."""
+        relaxed = relaxed_terms(objects, terms, terms.code.presence(decisions))
         count = (terms.log_q.exp() * (terms.log_p - terms.log_q)).sum(1)
         return Surrogate(-(relaxed + count).mean(), count.new_zeros(()), terms.elbo.detach())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -48,3 +49,28 @@ def log_weights(objects: Objects, terms: Terms) -> Tensor:
     """
     ratio = terms.code.sums(log_prior(objects) - log_posterior(objects))
     return terms.log_likelihood + ratio + terms.log_p - terms.log_q
+
+
+def held(objects: Objects) -> Objects:
+    """The same objects, with their samples as constants: a likelihood then teaches the decoder alone."""
+    z_where, z_what = objects.z_where.detach(), objects.z_what.detach()
+    return replace(
+        objects, z_where=z_where, z_what=z_what, layers=objects.poses.paste(objects.drawn, z_where, objects.canvas)
+    )
+
+
+def fixed(objects: Objects) -> Objects:
+    """The same objects at their samples as constants, whichever network reads or draws them: a pass of its own.
+
+    A function of the objects less the same of these is 0, with the gradient that goes through the samples alone.
+    """
+    if objects.again is None:
+        raise ValueError("objects that no model made: expected those of a pass, which can be made again")
+    return held(objects.again())
+
+
+def fixed_terms(objects: Objects, terms: Terms) -> Terms:
+    """The ``terms`` of ``fixed`` objects."""
+    log_likelihood = terms.likelihood.codewords(objects.canvas, objects.layers, objects.code)
+    kl = objects.code.sums(objects.kl_where + objects.kl_what)
+    return Terms.of(objects.code, log_likelihood, kl, objects.logits, terms.log_p, terms.likelihood)

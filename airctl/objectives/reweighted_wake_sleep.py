@@ -11,12 +11,10 @@ ELBO. It costs K roll-outs and pastes each object twice. Bornschein & Bengio 201
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from torch import Tensor
 
 from airctl.model import Objects
-from airctl.objectives.importance import ImportanceWeighted, log_posterior, log_weights
+from airctl.objectives.importance import ImportanceWeighted, held, log_posterior, log_weights
 from airctl.objectives.terms import Surrogate, Terms, at
 
 
@@ -34,11 +32,3 @@ class ReweightedWakeSleep(ImportanceWeighted):
         posterior = at(terms.log_q + fixed.code.sums(log_posterior(fixed)), codewords)
         loss = -(weights * (decoder + posterior)).sum() / len(log_w)
         return Surrogate(loss, loss.new_zeros(()), terms.elbo.detach())
-
-
-def held(objects: Objects) -> Objects:
-    """The same objects, with their samples as constants: a likelihood then teaches the decoder alone."""
-    z_where, z_what = objects.z_where.detach(), objects.z_what.detach()
-    return replace(
-        objects, z_where=z_where, z_what=z_what, layers=objects.poses.paste(objects.drawn, z_where, objects.canvas)
-    )

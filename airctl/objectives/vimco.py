@@ -27,9 +27,14 @@ class VIMCO(ImportanceWeighted):
         """The surrogate for sampled ``codewords`` [B K]."""
         log_w = at(log_weights(objects, terms), codewords).unflatten(0, (-1, self.copies))  # [B, K]
         log_q = at(terms.log_q, codewords).unflatten(0, (-1, self.copies))
-        bound = log_w.logsumexp(1) - math.log(self.copies)
+        bound = bound_of(log_w)
         score = (bound[:, None] - without_each(log_w)).detach() * log_q
         return Surrogate(-(bound + score.sum(1)).mean(), bound.new_zeros(()), terms.elbo.detach())
+
+
+def bound_of(log_w: Tensor) -> Tensor:
+    """log 1/K sum_k w_k, [B, K] -> [B]."""
+    return log_w.logsumexp(1) - math.log(log_w.shape[1])
 
 
 def without_each(log_w: Tensor) -> Tensor:
