@@ -12,6 +12,7 @@ from airctl.objectives.cut_and_paste import CutAndPaste
 from airctl.objectives.defensive import Defensive, Share
 from airctl.objectives.disarm import DisARM
 from airctl.objectives.exact import Exact
+from airctl.objectives.labelled import Labelled, Labels, require_summed_out
 from airctl.objectives.likelihood_reward import likelihood_signal
 from airctl.objectives.marginal import Marginal
 from airctl.objectives.measure_valued import MeasureValued
@@ -93,6 +94,8 @@ __all__ = [
     "DisARM",
     "Estimator",
     "Exact",
+    "Labelled",
+    "Labels",
     "Marginal",
     "MeasureValued",
     "MovingAverage",
@@ -114,6 +117,7 @@ __all__ = [
     "observe",
     "per_step_signal",
     "require_known",
+    "require_summed_out",
     "terms_of",
     "whole_signal",
 ]
