@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DATA := data/scenes.h5
 RUN := runs/demo
 
-.PHONY: help setup demo test coverage browser lint docs site bench models reproduce estimators why-45 scaling soak clean
+.PHONY: help setup demo test coverage browser lint docs site bench models reproduce estimators future-work why-45 scaling soak clean
 
 help:  ## this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## */  make \1\t/' | expand -t 18
@@ -74,6 +74,9 @@ reproduce: setup $(DATA)  ## the figures of docs/results.md that docs/results.js
 
 estimators: setup $(DATA)  ## the measured part of docs/estimators.md (hours; wants the runs of reproduce)
 	$(BIN)/python -m benchmarks.estimators $(DATA)
+
+future-work: setup $(DATA)  ## the measured part of docs/future-work.md (hours; piecewise: --only)
+	$(BIN)/python -m benchmarks.future_work --test
 
 why-45: setup $(DATA)  ## the runs of docs/why-45-percent.md (hours)
 	$(BIN)/python -m benchmarks.why_45 $(DATA)

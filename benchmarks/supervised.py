@@ -3,7 +3,7 @@
 It is the ceiling beside which an unsupervised counter is read: trained with cross entropy on the counts of the train
 split, measured once on the test split, of other files too if they are named (``--test seven.h5 nine.h5``). airctl
 never sees a count while it learns, unless it is told some (``airctl train --labels N``): with ``--labels N`` the CNN is
-told the same N, and sees them as often as makes ``STEPS`` steps.
+told the same N, and sees them as often as it takes to make 1500 steps.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from airctl.scenes import read_split
-
 
 BATCH = 64
 STEPS = 1500  # at least, with few labels
@@ -41,7 +40,9 @@ def load(data: Path, split: str) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(scenes.images)[:, None], torch.from_numpy(scenes.counts.astype(np.int64))
 
 
-def fit(images: Tensor, counts: Tensor, classes: int, epochs: int, batch: int = BATCH, lr: float = 2e-3) -> nn.Sequential:
+def fit(
+    images: Tensor, counts: Tensor, classes: int, epochs: int, batch: int = BATCH, lr: float = 2e-3
+) -> nn.Sequential:
     """Adam over ``epochs`` shuffled passes; the learning rate falls linearly to 0."""
     net = network(images.shape[-1], classes)
     adam = torch.optim.Adam(net.parameters(), lr, fused=True)

@@ -31,7 +31,9 @@ _RECIPE = (
     click.option("--steps", type=int, default=None, help="Training steps."),
     click.option("--batch", type=int, default=None, help="Scenes per step."),
     click.option("--lr", type=float, default=None, help="Learning rate."),
-    click.option("--labels", type=int, default=None, help="Training scenes whose counts the model is told; 0 by default."),
+    click.option(
+        "--labels", type=int, default=None, help="Training scenes whose counts the model is told; 0 by default."
+    ),
     click.option("--label-boxes", is_flag=True, help="It is told where their objects are, too."),
     click.option("--config", "config_file", type=FILE, default=None, help="A TOML file over the preset."),
     click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Such as train.batch=128; repeatable."),

@@ -129,6 +129,6 @@ def require_summed_out(estimator: str) -> None:
     """Raise ``ConfigError`` unless ``estimator`` can be told counts."""
     if estimator not in SUMMED_OUT:
         raise ConfigError(
-            f"objective.estimator={estimator} cannot be told counts: expected {', '.join(SUMMED_OUT)} with train.labels, "
-            "which sum the codewords out"
+            f"objective.estimator={estimator} cannot be told counts: expected one that sums the codewords out "
+            f"({', '.join(SUMMED_OUT)}) with train.labels"
         )

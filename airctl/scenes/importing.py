@@ -14,11 +14,12 @@ from scipy.ndimage import uniform_filter
 
 from airctl.config import PictureConfig
 from airctl.errors import ConfigError
+from airctl.scenes.counted import crop_counts
 from airctl.scenes.developing import WORKING_SIZE, choose, develop
 from airctl.scenes.generate import check_output
 from airctl.scenes.glyphs import sha256_of_arrays
 from airctl.scenes.own import Picture
-from airctl.scenes.spec import SceneSplit
+from airctl.scenes.spec import NO_COUNT, SceneSplit
 from airctl.scenes.store import write_imported
 
 CANVAS = 50  # pixels a side: room for a handful of objects of the working size
@@ -34,29 +35,44 @@ def import_pictures(
     test: int = TEST,
     seed: int = 0,
     force: bool = False,
+    counts: Sequence[int | None] | None = None,
 ) -> PictureConfig:
     """Write random crops of ``pictures`` to the scene file ``out``; returns how the pictures were developed.
 
-    ``how`` is what ``choose`` says of the pictures, by default without any wish. The same pictures and the same seed
-    give the same bytes. Raises ``ConfigError`` if ``out`` exists and ``force`` is not given, or without pictures.
+    ``how`` is what ``choose`` says of the pictures, by default without any wish. ``counts`` are those of the pictures,
+    None where one is not known; scenes have the counts that follow from them (``airctl.scenes.counted``). The same
+    pictures and the same seed give the same bytes. Raises ``ConfigError`` if ``out`` exists and ``force`` is not given,
+    without pictures, or with counts from which none follows for any scene.
     """
     check_output(out, force)
     if not pictures:
         raise ConfigError("there are no pictures to learn from: name at least one")
     how = how or choose(pictures)
     canvases = [_at_least(develop(picture, how).canvas, CANVAS) for picture in pictures]
-    generator = np.random.RandomState(seed)
-    images = crops(canvases, train + test, CANVAS, generator)
+    images, cut_from = crops(canvases, train + test, CANVAS, np.random.RandomState(seed))
     splits = SceneSplit.uncounted(images[:train]), SceneSplit.uncounted(images[train:])
+    if counts is not None:
+        whole = [canvas.shape == (CANVAS, CANVAS) for canvas in canvases]
+        known = crop_counts(counts, whole, cut_from)
+        if (known == NO_COUNT).all():
+            raise ConfigError(
+                f"no scene has a count: expected counts of pictures that fit into a scene ({CANVAS} x {CANVAS} pixels "
+                f"with objects of {WORKING_SIZE:g}), or of pictures without an object",
+                "counts",
+            )
+        for split, part in zip(splits, np.split(known, [train]), strict=True):
+            split.counts[:] = part
     source = f"{len(pictures)} pictures" if len(pictures) > 1 else Path(pictures[0].name).name
     write_imported(out, *splits, how, WORKING_SIZE, seed, source, sha256_of_arrays(*canvases))
     return how
 
 
-def crops(canvases: Sequence[np.ndarray], number: int, side: int, generator: np.random.RandomState) -> np.ndarray:
+def crops(
+    canvases: Sequence[np.ndarray], number: int, side: int, generator: np.random.RandomState
+) -> tuple[np.ndarray, np.ndarray]:
     """``number`` squares of ``side`` pixels from random places of ``canvases`` uint8 [h, w]: [number, side, side].
 
-    A canvas is chosen with a probability in proportion to its area.
+    And which canvas each is from, [number]. A canvas is chosen with a probability in proportion to its area.
     """
     areas = np.array([canvas.size for canvas in canvases], float)
     chosen = generator.choice(len(canvases), number, p=areas / areas.sum())
@@ -66,7 +82,7 @@ def crops(canvases: Sequence[np.ndarray], number: int, side: int, generator: np.
         if len(places):
             corners = _corners(canvas, len(places), side, generator)
             out[places] = np.lib.stride_tricks.sliding_window_view(canvas, (side, side))[corners[:, 0], corners[:, 1]]
-    return out
+    return out, chosen
 
 
 def _corners(canvas: np.ndarray, number: int, side: int, generator: np.random.RandomState) -> np.ndarray:

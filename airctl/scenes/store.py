@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import h5py
@@ -85,7 +85,7 @@ def write_imported(
     path: Path, train: SceneSplit, test: SceneSplit, how: PictureConfig, object_size: float, seed: int, source: str,
     sha256: str,
 ) -> None:  # fmt: skip
-    """Write crops of pictures, of which nothing but the images is known, and how the pictures were developed.
+    """Write crops of pictures, of which nothing but the images and some counts is known, and how they were developed.
 
     ``object_size`` is the side in pixels of a scene of an object with its margin; ``source`` says where the pictures
     come from, and ``sha256`` is that of their developed pixels.
@@ -107,7 +107,8 @@ def write_imported(
         "object_size": object_size,
         **{f"picture_{name}": value for name, value in asdict(how).items()},
     }
-    _write(path, attributes, train, test, ["images"])
+    counted = train.counted.any() or test.counted.any()
+    _write(path, attributes, train, test, ["images", "counts"] if counted else ["images"])
 
 
 def picture_of(attributes: Mapping[str, Attribute]) -> PictureConfig:
@@ -217,10 +218,11 @@ def read_split(path: Path, split: str) -> SceneSplit:
         sha256 = read_attribute(group, "sha256", str)
         imported = attributes["preset"] == IMPORTED
         names = ["images"] if imported else [field.name for field in fields(SceneSplit)]
+        names += ["counts"] * (imported and "counts" in group)
         datasets = {name: _dataset(group, name) for name in names}
         _check_shapes(datasets, attributes, split, path.stat().st_size)
         values = {name: dataset[...] for name, dataset in datasets.items()}
-        scenes = SceneSplit.uncounted(values["images"]) if imported else SceneSplit(**values)
+        scenes = replace(SceneSplit.uncounted(values["images"]), **values) if imported else SceneSplit(**values)
         if not imported:
             _check_values(scenes, int(attributes.get("min_digits", 0)), int(attributes["max_digits"]))
         if _sha256(scenes, names) != sha256:
