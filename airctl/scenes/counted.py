@@ -82,4 +82,5 @@ def crop_counts(counts: Sequence[int | None], whole: Sequence[bool], cut_from: n
     ``counts`` are those of the pictures, and ``whole`` says of which a crop shows everything.
     """
     known = [NO_COUNT if n is None or (n and not all_of_it) else n for n, all_of_it in zip(counts, whole, strict=True)]
-    return np.array(known, np.uint8)[cut_from]
+    found: np.ndarray = np.array(known, np.uint8)[cut_from]
+    return found
