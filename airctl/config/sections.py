@@ -182,7 +182,7 @@ class ObjectiveConfig:
     )
     map_weight: float = _at_least(30.0, 0.0, help="marginal: weight of the cross-entropy that teaches the logits")
     label_weight: float = _at_least(
-        10.0, 0.0, help="train.labels: weight of log p(n | x) as the count is read, beside the bound of log p(x, n)"
+        10.0, 0.0, help="train.labels: weight of log q(n | x), beside the bound of log p(x, n)"
     )
     paste: int = _at_least(0, 0, 1 << 16, help="scenes made by cut and paste per step, with proposals; 0: none")
     paste_from: int = _at_least(

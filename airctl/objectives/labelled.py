@@ -4,11 +4,12 @@ Of a scene with n objects only the codewords of n objects are left, so that what
 log p(x, n) in place of log p(x):
 
     log w(k | n) = log w(k) if |k| = n, else nothing,      q(k | n) = q(k) / q(n)
-    loss         = the estimator's, of w(k | n) and q(k | n)  -  weight * log r(n | x)
+    loss         = the estimator's, of w(k | n) and q(k | n)  -  weight * log q(n | x)
 
-r is the posterior by which the count is read (``read`` of the network): for the recurrent network q(n) itself, as in
-Kingma et al. 2014, "Semi-supervised learning with deep generative models", eq. 9; for proposals q and w together. A
-batch may have any share of such scenes, from none, where nothing changes, to all.
+As in Kingma et al. 2014, "Semi-supervised learning with deep generative models", eq. 9. It is q that is taught, and not
+the posterior by which proposals are read, in which w stands as well: that makes other counts explain the scene worse,
+and the model draws worse for it (docs/future-work.md). A batch may have any share of such scenes, from none, where
+nothing changes, to all.
 
 Where boxes are known as well, they are observations of the poses: an object's edges are those of its box, with normal
 noise of ``NOISE`` of its side. Which object is whose is the matching of the lowest cost (Kuhn 1955; as in DETR, Carion
@@ -57,7 +58,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class Labelled:
-    """What labels make of a pass; ``weight`` is that of log r(n | x)."""
+    """What labels make of a pass; ``weight`` is that of log q(n | x)."""
 
     weight: float
 
@@ -65,8 +66,8 @@ class Labelled:
         """The terms that the estimator is to be given, and the loss of the lessons, [] nats per scene of the batch."""
         known = (labels.counts >= 0).nonzero()[:, 0]
         counts = labels.counts[known]
-        read = terms.code.by_count(model.network.read(terms.log_q[known], terms.log_w[known]))  # [., M + 1]
-        loss = -self.weight * read.gather(1, counts[:, None]).sum()
+        log_count = terms.code.by_count(terms.log_q[known])  # log q(n), [., M + 1]
+        loss = -self.weight * log_count.gather(1, counts[:, None]).sum()
         if labels.boxes is not None:
             loss = loss + boxes_loss(model, objects, labels)
         return given(terms, labels.counts), loss / len(labels.counts)

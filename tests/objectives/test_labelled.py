@@ -1,4 +1,4 @@
-"""Labels: the bound of log p(x, n), what is left of q, the lesson of the count, and whose box is whose. In float64."""
+"""Labels: the bound of log p(x, n), what is left of q, the lesson of q(n), and whose box is whose. In float64."""
 
 from __future__ import annotations
 
@@ -144,20 +144,20 @@ def test_the_gradient_is_the_slope_of_bound_and_lesson(name: str, estimator: Mar
         assert slope != pytest.approx((other @ direction).item(), rel=1e-2)
 
 
-def test_with_the_unary_code_the_lesson_is_log_q_of_n_and_with_subsets_that_of_the_reading() -> None:
-    """By hand: the products of the decisions; and q(S) w(S)^(1 / T), summed over the sets of that many."""
+def test_the_lesson_is_log_q_of_n() -> None:
+    """By hand: the products of the decisions; for subsets, summed over the sets of that many."""
     model = model_of("recurrent")
     objects, terms = observed(model)
     p = objects.logits.sigmoid()
-    expected = -3 * (p[0, 0] * p[0, 1] * (1 - p[0, 2])).log() / 3 - 3 * (1 - p[2, 0]).log() / 3
+    expected = -(p[0, 0] * p[0, 1] * (1 - p[0, 2])).log() - (1 - p[2, 0]).log()
     torch.testing.assert_close(Labelled(3.0)(model, objects, terms, Labels(SOME))[1], expected)
 
     model = model_of("fast")
     objects, terms = observed(model)
-    unnormalised = terms.log_q.exp() * ((terms.log_w - terms.log_w.amax(1, keepdim=True)) / 10).exp()
-    posterior = unnormalised / unnormalised.sum(1, keepdim=True)
-    pairs = [k for k in range(8) if k.bit_count() == 2]
-    expected = -posterior[0, pairs].sum().log() - posterior[2, 0].log()
+    p, absent = objects.logits.sigmoid(), 1 - objects.logits.sigmoid()
+    pairs = sum(p[0, i] * p[0, j] * absent[0, 3 - i - j] for i, j in ((0, 1), (0, 2), (1, 2)))
+    assert isinstance(pairs, Tensor)
+    expected = -pairs.log() - absent[2].log().sum()
     torch.testing.assert_close(Labelled(3.0)(model, objects, terms, Labels(SOME))[1], expected)
 
 
