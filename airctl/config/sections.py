@@ -218,7 +218,10 @@ class TrainConfig:
     labels: int = _at_least(0, 0, help="training scenes whose counts the model is told, the first that are known")
     label_boxes: str = _choice("no", "yes", help="whether it is told the boxes of their objects too")
     label_share: float = _at_least(
-        0.25, 0.0, 1.0, help="share of a batch that is drawn from the labelled scenes, beside those that come by chance"
+        0.0625,
+        0.0,
+        1.0,
+        help="share of a batch that is drawn from the labelled, beside those that come by chance",
     )
     validate_every: int = _at_least(200, 1, help="steps between validations")
     checkpoint_every: int = _at_least(500, 1, help="steps between checkpoints")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 
@@ -52,7 +54,7 @@ class LabelledOrder:
 
     def __init__(self, order: SceneOrder, labels: Labels, share: float) -> None:
         self.order, self.labelled = order, (labels.counts >= 0).nonzero()[:, 0].cpu().numpy()
-        self.places = np.linspace(0, order.batch, round(share * order.batch), endpoint=False).astype(np.int64)
+        self.places = np.linspace(0, order.batch, math.ceil(share * order.batch), endpoint=False).astype(np.int64)
 
     def at(self, step: int) -> np.ndarray:
         """Indices of the scenes of step ``step`` (from 0), [B]."""
