@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DATA := data/scenes.h5
 RUN := runs/demo
 
-.PHONY: help setup lock oldest demo test coverage browser lint docs site bench models reproduce estimators figures why-45 scaling soak ray clean
+.PHONY: help setup lock oldest demo test coverage browser lint docs site bench models reproduce estimators figures future-work why-45 scaling soak ray clean
 
 help:  ## this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## */  make \1\t/' | expand -t 18
@@ -106,6 +106,9 @@ estimators: setup $(DATA)  ## the measured part of docs/estimators.md (hours; wa
 
 figures: setup  ## which figures of the pages are of older code (docs/figures.toml)
 	$(BIN)/python -m benchmarks.figures --check
+
+future-work: setup $(DATA)  ## the measured part of docs/future-work.md (hours; piecewise: --only)
+	$(BIN)/python -m benchmarks.future_work --test
 
 why-45: setup $(DATA)  ## the runs of docs/why-45-percent.md (hours)
 	$(BIN)/python -m benchmarks.why_45 $(DATA)

@@ -2,7 +2,8 @@
 
 It is the ceiling beside which an unsupervised counter is read: trained with cross entropy on the counts of the train
 split, measured once on the test split, of other files too if they are named (``--test seven.h5 nine.h5``). airctl
-never sees a count while it learns.
+never sees a count while it learns, unless it is told some (``airctl train --labels N``): with ``--labels N`` the CNN is
+told the same N, and sees them as often as it takes to make 1500 steps.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from airctl.scenes import read_split
+
+BATCH = 64
+STEPS = 1500  # at least, with few labels
 
 
 def network(side: int, classes: int) -> nn.Sequential:
@@ -36,7 +40,9 @@ def load(data: Path, split: str) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(scenes.images)[:, None], torch.from_numpy(scenes.counts.astype(np.int64))
 
 
-def fit(images: Tensor, counts: Tensor, classes: int, epochs: int, batch: int = 64, lr: float = 2e-3) -> nn.Sequential:
+def fit(
+    images: Tensor, counts: Tensor, classes: int, epochs: int, batch: int = BATCH, lr: float = 2e-3
+) -> nn.Sequential:
     """Adam over ``epochs`` shuffled passes; the learning rate falls linearly to 0."""
     net = network(images.shape[-1], classes)
     adam = torch.optim.Adam(net.parameters(), lr, fused=True)
@@ -77,6 +83,7 @@ def main() -> None:
     parser.add_argument(
         "--test", type=Path, nargs="*", default=[], metavar="OTHER.h5", help="to be measured on as well"
     )
+    parser.add_argument("--labels", type=int, help="only the first N scenes, as many times as make 1500 steps")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
@@ -85,13 +92,19 @@ def main() -> None:
     torch.manual_seed(args.seed)
     images, counts = load(args.data, "train")
     tests = {path: load(path, "test") for path in (args.data, *args.test)}
+    epochs = args.epochs
+    if args.labels is not None:
+        if not 0 < args.labels <= len(images):
+            parser.error(f"--labels {args.labels}: expected 1 .. {len(images)}")
+        images, counts = images[: args.labels], counts[: args.labels]
+        epochs = max(epochs, -(-STEPS // -(-args.labels // BATCH)))
     classes = int(max(counts.max(), *(one.max() for _, one in tests.values()))) + 1
-    net = fit(images, counts, classes, args.epochs)
+    net = fit(images, counts, classes, epochs)
     own, *others = ((path, measured(net, *test, classes)) for path, test in tests.items())
     told = {
         **own[1],
         "scenes": {"train": len(counts), "test": len(tests[args.data][1])},
-        "epochs": args.epochs,
+        "epochs": epochs,
         "seed": args.seed,
         "others": {str(path): result for path, result in others},
     }

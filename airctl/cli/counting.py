@@ -127,11 +127,14 @@ def count(
 @choices
 @click.option("--train", type=click.IntRange(1, 10**7), default=18_000, show_default=True, help="Scenes to train on.")
 @click.option("--test", type=click.IntRange(0, 10**7), default=1_000, show_default=True, help="Scenes to test on.")
+@click.option("--counts", type=FILE, default=None, help="CSV of the counts of some pictures: image,count.")
 @click.option("--preview", type=FILE, default=None, help="PNG of what a model will see.")
 @click.option("--adapt", is_flag=True, help="Size, polarity and contrast anew for each picture shown to the model.")
 @click.option("--force", is_flag=True, help="Replace files that are there.")
 @JSON
-def import_(pictures: tuple[str, ...], as_json: bool, out: Path, preview: Path | None, **how: Any) -> None:
+def import_(
+    pictures: tuple[str, ...], as_json: bool, out: Path, preview: Path | None, counts: Path | None, **how: Any
+) -> None:
     """Cut your own pictures into scenes to train on; no counts are needed.
 
     \b
@@ -142,11 +145,21 @@ def import_(pictures: tuple[str, ...], as_json: bool, out: Path, preview: Path |
     How large the objects are (--object-size), whether they are dark on bright (--invert) and which channel of colour
     pictures is looked at (--channel) is found out and said; --preview shows it. It is stored with the scenes, and
     done again to every picture that the model is shown.
+
+    The count of a picture (--counts) is known of a scene that shows all of it, and of every scene of an empty picture;
+    'airctl train --labels N' tells a model such counts.
     """
     from airctl.commands import import_pictures as command
 
     with Refused() as refused:
         result = command.import_pictures(
-            pictures, out, preview=preview, refuse=refused, say=say, **_said(how)
+            pictures, out, preview=preview, counts=counts, refuse=refused, say=say, **_said(how)
         )  # fmt: skip
-        echo(result, as_json, lambda told: f"{told['path']}: {told['train']} + {told['test']} scenes")
+
+        def line(told: dict[str, Any]) -> str:
+            counted = (
+                f", the counts of {told['counted']} of the {told['train']} are known" if counts is not None else ""
+            )
+            return f"{told['path']}: {told['train']} + {told['test']} scenes{counted}"
+
+        echo(result, as_json, line)

@@ -24,6 +24,7 @@ NAMED = {
     "batch": "train.batch",
     "lr": "optimiser.lr",
     "seed": "train.seed",
+    "labels": "train.labels",
 }
 _RECIPE = (
     click.option("--preset", type=Word(*config.PRESETS), default=None, help="fast by default."),
@@ -31,6 +32,10 @@ _RECIPE = (
     click.option("--steps", type=int, default=None, help="Training steps."),
     click.option("--batch", type=int, default=None, help="Scenes per step."),
     click.option("--lr", type=float, default=None, help="Learning rate."),
+    click.option(
+        "--labels", type=int, default=None, help="Training scenes whose counts the model is told; 0 by default."
+    ),
+    click.option("--label-boxes", is_flag=True, help="It is told where their objects are, too."),
     click.option("--config", "config_file", type=FILE, default=None, help="A TOML file over the preset."),
     click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Such as train.batch=128; repeatable."),
 )
@@ -156,6 +161,7 @@ def _resolve(choices: dict[str, Any], started: config.Config | None = None) -> c
     base = config.preset(named) if named else None
     resolved = config.load(file, base) if file else base or started or config.preset(config.DEFAULT)
     values = [f"{key}={choices[name]}" for name, key in NAMED.items() if choices.get(name) is not None]
+    values += ["train.label_boxes=yes"] * choices["label_boxes"]
     resolved = config.override(resolved, [*choices["settings"], *values])
     return _known(resolved)
 

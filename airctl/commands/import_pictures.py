@@ -19,6 +19,7 @@ from airctl.scenes.importing import TEST, TRAIN
 from airctl.scenes.own import Refuse
 
 LEARNT_FROM = 64  # pictures, at most; more of one kind teach nothing new
+COUNTED = 2000  # the same with counts, each of which teaches something
 KINDS = {"yes": "dark on bright", "no": "bright on dark", "each": "some dark on bright, some bright on dark"}
 PREVIEWED = 4  # pictures in a preview
 
@@ -36,6 +37,7 @@ def import_pictures(
     train: int = TRAIN,
     test: int = TEST,
     seed: int = 0,
+    counts: Path | str | None = None,
     preview: Path | str | None = None,
     force: bool = False,
     refuse: Refuse | None = None,
@@ -45,7 +47,9 @@ def import_pictures(
 
     ``object_size`` is the diameter of an object in pixels; it, the ``channel`` of colour pictures and whether to
     ``invert`` them ("yes", "no", "each") are found out if they are not said, and stored with the scenes. With ``adapt``
-    size, polarity and contrast are found out anew for each picture that a model trained on the scenes is shown. A PNG
+    size, polarity and contrast are found out anew for each picture that a model trained on the scenes is shown.
+    ``counts`` is a CSV with the columns image,count: a scene that shows a whole picture has its count, a scene of a
+    picture without objects has none, and nothing is known of the others; ``InputFileError`` for bad ones. A PNG
     ``preview`` shows what a model will see. Raises ``ConfigError`` if ``out`` or ``preview`` exists and ``force`` is
     not given. ``refuse`` is given the error of a picture that cannot be read, or that objects of a size that was
     said do not fit into; without it, that ``InputFileError`` is raised.
@@ -54,9 +58,13 @@ def import_pictures(
     scenes.check_output(out, force)
     if preview is not None:
         scenes.check_output(Path(preview), force)
-    read = spread(fitting_in(scenes.read_scenes(pictures, dataset, refuse), object_size, refuse))
-    how = scenes.choose(read, object_size, channel, invert, background)
+    told = scenes.read_counts(Path(counts)) if counts is not None else None
+    there = fitting_in(scenes.read_scenes(pictures, dataset, refuse), object_size, refuse)
+    read = spread(there, LEARNT_FROM if told is None else COUNTED)
+    size = None if object_size is None else float(object_size)
+    how = scenes.choose(read, size, channel, invert, background)
     read = list(accepted(read, lambda picture: require_bounded(picture, how.object_size), refuse))
+    of_each = None if told is None else scenes.counts_of([one.name for one in read], told, Path(str(counts)))
     how = replace(how, adapt="yes" if adapt else "no")
     say(
         f"{len(read)} picture{'s' if len(read) > 1 else ''}, objects of {how.object_size:.3g} pixels, "
@@ -65,20 +73,22 @@ def import_pictures(
     )
     if preview is not None:
         draw_preview(read, how, Path(preview))
-    scenes.import_pictures(read, out, how, train=train, test=test, seed=seed, force=force)
+    scenes.import_pictures(read, out, how, train=train, test=test, seed=seed, force=force, counts=of_each)
+    counted = int(scenes.read_split(out, "train").counted.sum()) if of_each is not None else 0
     return Imported(
-        path=str(out), sha256=sha256_of(out), pictures=len(read), train=train, test=test, seed=seed, **asdict(how)
-    )
+        path=str(out), sha256=sha256_of(out), pictures=len(read), train=train, test=test, seed=seed, counted=counted,
+        **asdict(how),
+    )  # fmt: skip
 
 
-def spread(pictures: Iterable[Picture]) -> list[Picture]:
-    """At most ``LEARNT_FROM`` of the pictures, spread over all of them; ``ConfigError`` where there are none."""
+def spread(pictures: Iterable[Picture], most: int = LEARNT_FROM) -> list[Picture]:
+    """At most ``most`` of the pictures, spread over all of them; ``ConfigError`` where there are none."""
     kept: list[Picture] = []
     step = 1
     for number, picture in enumerate(pictures):
         if number % step == 0:
             kept.append(picture)
-        if len(kept) > LEARNT_FROM:
+        if len(kept) > most:
             kept, step = kept[::2], 2 * step
     if not kept:
         raise ConfigError("there is no picture to learn from: name at least one that can be read")

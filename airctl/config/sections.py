@@ -187,6 +187,9 @@ class ObjectiveConfig:
         200, 0, help="marginal: steps until the temperature is 1, a quarter of the training at most"
     )
     map_weight: float = _at_least(30.0, 0.0, help="marginal: weight of the cross-entropy that teaches the logits")
+    label_weight: float = _at_least(
+        10.0, 0.0, help="train.labels: weight of log q(n | x), beside the bound of log p(x, n)"
+    )
     paste: int = _at_least(0, 0, 1 << 16, help="scenes made by cut and paste per step, with proposals; 0: none")
     paste_from: int = _at_least(
         240, 0, help="first step with scenes made by cut and paste, a quarter of the training at most"
@@ -218,6 +221,14 @@ class TrainConfig:
     batch: int = _at_least(64, 1, 1 << 20, help="scenes per step")
     seed: int = _at_least(0, 0, 2**63 - 1, help="seed of the weights, of the order of the scenes and of all samples")
     validation: int = _at_least(2000, 0, help="scenes held out from the train split for validation")
+    labels: int = _at_least(0, 0, help="training scenes whose counts the model is told, the first that are known")
+    label_boxes: str = _choice("no", "yes", help="whether it is told the boxes of their objects too")
+    label_share: float = _at_least(
+        0.0625,
+        0.0,
+        1.0,
+        help="share of a batch that is drawn from the labelled, beside those that come by chance",
+    )
     validate_every: int = _at_least(200, 1, help="steps between validations")
     checkpoint_every: int = _at_least(500, 1, help="steps between checkpoints")
     keep_last: int = _at_least(3, 1, help="number of newest checkpoints kept")

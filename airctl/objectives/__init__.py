@@ -14,6 +14,7 @@ from airctl.objectives.disarm import DisARM
 from airctl.objectives.dreg import DReG
 from airctl.objectives.exact import Exact
 from airctl.objectives.gumbel_rao import GumbelRao
+from airctl.objectives.labelled import Labelled, Labels, require_summed_out
 from airctl.objectives.likelihood_reward import likelihood_signal
 from airctl.objectives.marginal import Marginal
 from airctl.objectives.marginal_path import MarginalPath
@@ -103,6 +104,8 @@ __all__ = [
     "Estimator",
     "Exact",
     "GumbelRao",
+    "Labelled",
+    "Labels",
     "Marginal",
     "MarginalPath",
     "MeasureValued",
@@ -126,6 +129,7 @@ __all__ = [
     "observe",
     "per_step_signal",
     "require_known",
+    "require_summed_out",
     "terms_of",
     "whole_signal",
 ]

@@ -18,6 +18,7 @@ class Imported:
     pictures: Annotated[int, Is("that the scenes were cut out of", "pictures")]
     train: Annotated[int, Is("scenes to train on", "scenes")]
     test: Annotated[int, Is("scenes of the test split", "scenes")]
+    counted: Annotated[int, Is("scenes to train on whose count is known", "scenes")]
     seed: Annotated[int, Is("of the places of the scenes")]
     object_size: Annotated[float, Is("diameter of an object", "pixels of the pictures")]
     channel: Annotated[str, Is("what is looked at of a colour picture")]

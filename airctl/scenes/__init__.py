@@ -6,6 +6,7 @@ os.environ["HDF5_PLUGIN_PRELOAD"] = "::"  # keeps foreign filter plugins out; HD
 
 from airctl.config import PictureConfig
 from airctl.scenes.compose import compose_blocks, compose_scenes
+from airctl.scenes.counted import counts_of, read_counts
 from airctl.scenes.developing import choose, develop
 from airctl.scenes.fetch import fetch_mnist, fetch_mnist_5k
 from airctl.scenes.generate import check_output, generate_data
@@ -38,6 +39,7 @@ __all__ = [
     "choose",
     "compose_blocks",
     "compose_scenes",
+    "counts_of",
     "develop",
     "fetch_mnist",
     "fetch_mnist_5k",
@@ -51,6 +53,7 @@ __all__ = [
     "open_split",
     "picture_of",
     "read_attributes",
+    "read_counts",
     "read_idx",
     "read_scenes",
     "read_split",

@@ -7,6 +7,7 @@ something bright, so that pictures with few objects teach as much as full ones.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,12 @@ from scipy.ndimage import uniform_filter
 
 from airctl.config import PictureConfig
 from airctl.errors import ConfigError
+from airctl.scenes.counted import crop_counts
 from airctl.scenes.developing import WORKING_SIZE, choose, develop
 from airctl.scenes.digest import sha256_of_arrays
 from airctl.scenes.generate import check_output
 from airctl.scenes.own import Picture
-from airctl.scenes.spec import SceneSplit, scenes_in_a_block
+from airctl.scenes.spec import NO_COUNT, SceneSplit, scenes_in_a_block
 from airctl.scenes.store import write_imported
 
 CANVAS = 50  # pixels a side: room for a handful of objects of the working size
@@ -34,11 +36,14 @@ def import_pictures(
     test: int = TEST,
     seed: int = 0,
     force: bool = False,
+    counts: Sequence[int | None] | None = None,
 ) -> PictureConfig:
     """Write random crops of ``pictures`` to the scene file ``out``; returns how the pictures were developed.
 
-    ``how`` is what ``choose`` says of the pictures, by default without any wish. The same pictures and the same seed
-    give the same bytes. Raises ``ConfigError`` if ``out`` exists and ``force`` is not given, or without pictures.
+    ``how`` is what ``choose`` says of the pictures, by default without any wish. ``counts`` are those of the pictures,
+    None where one is not known; scenes have the counts that follow from them (``airctl.scenes.counted``). The same
+    pictures and the same seed give the same bytes. Raises ``ConfigError`` if ``out`` exists and ``force`` is not given,
+    without pictures, or with counts from which none follows for any scene.
     """
     check_output(out, force)
     if not pictures:
@@ -47,6 +52,15 @@ def import_pictures(
     canvases = [_at_least(develop(picture, how).canvas, CANVAS) for picture in pictures]
     generator = np.random.RandomState(seed)
     places = _places(canvases, train + test, CANVAS, generator)
+    known = np.full(train + test, NO_COUNT, np.uint8)
+    if counts is not None:
+        known = crop_counts(counts, [canvas.shape == (CANVAS, CANVAS) for canvas in canvases], places[:, 0])
+        if (known == NO_COUNT).all():
+            raise ConfigError(
+                f"no scene has a count: expected counts of pictures that fit into a scene ({CANVAS} x {CANVAS} pixels "
+                f"with objects of {WORKING_SIZE:g}), or of pictures without an object",
+                "counts",
+            )
     told: dict[str, int | float | str] = {
         "train": train,
         "test": test,
@@ -56,16 +70,20 @@ def import_pictures(
         "digits": f"{len(pictures)} pictures" if len(pictures) > 1 else Path(pictures[0].name).name,
         "digits_sha256": sha256_of_arrays(*canvases),
     }
-    write_imported(out, _blocks(canvases, places[:train]), _blocks(canvases, places[train:]), told, how)
+    splits = (_blocks(canvases, places[part], known[part]) for part in (slice(train), slice(train, None)))
+    write_imported(out, *splits, told, how, counted=counts is not None)
     return how
 
 
-def crops(canvases: Sequence[np.ndarray], number: int, side: int, generator: np.random.RandomState) -> np.ndarray:
+def crops(
+    canvases: Sequence[np.ndarray], number: int, side: int, generator: np.random.RandomState
+) -> tuple[np.ndarray, np.ndarray]:
     """``number`` squares of ``side`` pixels from random places of ``canvases`` uint8 [h, w]: [number, side, side].
 
-    A canvas is chosen with a probability in proportion to its area.
+    And which canvas each is from, [number]. A canvas is chosen with a probability in proportion to its area.
     """
-    return _cut(canvases, _places(canvases, number, side, generator), side)
+    places = _places(canvases, number, side, generator)
+    return _cut(canvases, places, side), places[:, 0]
 
 
 def _places(canvases: Sequence[np.ndarray], number: int, side: int, generator: np.random.RandomState) -> np.ndarray:
@@ -90,10 +108,11 @@ def _cut(canvases: Sequence[np.ndarray], places: np.ndarray, side: int) -> np.nd
     return out
 
 
-def _blocks(canvases: Sequence[np.ndarray], places: np.ndarray) -> Iterator[SceneSplit]:
+def _blocks(canvases: Sequence[np.ndarray], places: np.ndarray, counts: np.ndarray) -> Iterator[SceneSplit]:
     step = scenes_in_a_block(CANVAS)
     for start in range(0, len(places), step):
-        yield SceneSplit.uncounted(_cut(canvases, places[start : start + step], CANVAS))
+        images = _cut(canvases, places[start : start + step], CANVAS)
+        yield replace(SceneSplit.uncounted(images), counts=counts[start : start + step])
 
 
 def _corners(canvas: np.ndarray, number: int, side: int, generator: np.random.RandomState) -> np.ndarray:

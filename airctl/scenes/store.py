@@ -60,12 +60,14 @@ def write_scenes(
     _write(path, _attributes(spec, glyphs), train, test, [field.name for field in fields(SceneSplit)], replace)
 
 
-def write_imported(path: Path, train: Blocks, test: Blocks, told: Mapping[str, Attribute], how: PictureConfig) -> None:
-    """Write crops of pictures, of which nothing but the images is known, and how the pictures were developed.
+def write_imported(
+    path: Path, train: Blocks, test: Blocks, told: Mapping[str, Attribute], how: PictureConfig, counted: bool = False
+) -> None:
+    """Write crops of pictures, of which nothing but the images and some counts is known, and how they were developed.
 
     ``told``: how many scenes ``train`` and ``test`` have, their ``canvas``, the ``seed``, ``object_size``, the side in
     pixels of a scene of an object with its margin, ``digits``, where the pictures come from, and ``digits_sha256``,
-    that of their developed pixels.
+    that of their developed pixels. Only of scenes some of which are ``counted`` counts are written.
     """
     attributes: dict[str, Attribute] = {
         "schema": SCHEMA,
@@ -84,7 +86,7 @@ def write_imported(path: Path, train: Blocks, test: Blocks, told: Mapping[str, A
         "object_size": told["object_size"],
         **{f"picture_{name}": value for name, value in asdict(how).items()},
     }
-    _write(path, attributes, train, test, ["images"])
+    _write(path, attributes, train, test, ["images", "counts"] if counted else ["images"])
 
 
 def picture_of(attributes: Mapping[str, Attribute]) -> PictureConfig:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import h5py
@@ -58,6 +58,11 @@ class StoredSplit:
         """Pixels a side."""
         return int(self.attributes["canvas"])
 
+    @property
+    def _imported(self) -> bool:
+        """Whether nothing but the images, and some counts, is known."""
+        return self.attributes["preset"] == IMPORTED
+
     def blocks(self) -> Iterator[SceneSplit]:
         """All scenes in turn, some megabytes at a time; ``InputFileError`` for values that are not as they ought to be.
 
@@ -68,7 +73,7 @@ class StoredSplit:
         digest.begin(images.dtype, images.shape)
         for block in self._blocks():
             digest.add(block.images)
-            if others:
+            if not self._imported:
                 self._check_values(block)
             yield block
         with translated(self.path, EXPECTED):
@@ -87,7 +92,7 @@ class StoredSplit:
         for start in range(0, len(self), rows):
             with translated(self.path, EXPECTED):
                 values = {name: dataset[start : start + rows] for name, dataset in self.datasets.items()}
-            yield SceneSplit(**values) if len(values) > 1 else SceneSplit.uncounted(values["images"])
+            yield replace(SceneSplit.uncounted(values["images"]), **values) if self._imported else SceneSplit(**values)
 
     def _check_values(self, scenes: SceneSplit) -> None:
         with translated(self.path, EXPECTED):
@@ -111,7 +116,9 @@ def _stored(path: Path, file: h5py.File, split: str) -> StoredSplit:
         raise InputFileError(f"{path}: was made without {split} scenes, expected some")
     group = child(file, split, h5py.Group)
     sha256 = read_attribute(group, "sha256", str)
-    names = ["images"] if attributes["preset"] == IMPORTED else [field.name for field in fields(SceneSplit)]
+    names = [field.name for field in fields(SceneSplit)]
+    if attributes["preset"] == IMPORTED:
+        names = ["images", *["counts"] * ("counts" in group.id)]
     datasets = {name: _dataset(group, name) for name in names}
     _check_shapes(datasets, attributes, split, path.stat().st_size)
     return StoredSplit(path, split, attributes, sha256, datasets)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from airctl.config import Config, OptimiserConfig
 from airctl.errors import NotFiniteError
 from airctl.model import AIR
-from airctl.objectives import CutAndPaste, Estimator, Surrogate, estimator, observe, terms_of
+from airctl.objectives import CutAndPaste, Estimator, Labelled, Labels, Surrogate, estimator, observe, terms_of
 from airctl.training.memory import room_to_train
 from airctl.training.randomness import derive, generator
 from airctl.training.schedules import learning_rate_factor
@@ -62,8 +62,13 @@ def optimizers_of(model: AIR, estimator: nn.Module, settings: OptimiserConfig) -
     return adam, muon
 
 
-def training_step(learner: Learner, config: Config, images: Tensor, step: int, slowdown: float = 1.0) -> Surrogate:
-    """One step on ``images`` (uint8 [B, D, D]); raises ``NotFiniteError`` before it would spoil the weights."""
+def training_step(
+    learner: Learner, config: Config, images: Tensor, step: int, slowdown: float = 1.0, labels: Labels | None = None
+) -> Surrogate:
+    """One step on ``images`` (uint8 [B, D, D]); raises ``NotFiniteError`` before it would spoil the weights.
+
+    ``labels`` is what is known of these scenes, if anything is.
+    """
     device = images.device
     model = learner.model
     factor = slowdown * learning_rate_factor(step, config.train.steps, config.optimiser)
@@ -72,8 +77,11 @@ def training_step(learner: Learner, config: Config, images: Tensor, step: int, s
     noise = generator(config.train.seed, "noise", step, device)
     objects = observe(model, images.float() / 255, learner.estimator, noise, step)
     terms = terms_of(objects, model.count(config.model.num_steps, step), model.likelihood)
+    told = terms.log_q.new_zeros(())
+    if labels is not None:
+        terms, told = Labelled(config.objective.label_weight)(model, objects, terms, labels)
     surrogate = learner.estimator(objects, terms, generator(config.train.seed, "estimator", step, device))
-    loss = surrogate.loss + surrogate.baseline_loss
+    loss = surrogate.loss + surrogate.baseline_loss + told
     if learner.teacher is not None and _has_a_lesson(config, step):
         loss = loss + learner.teacher(model, objects, terms, generator(config.train.seed, "lessons", step, device))
     for optimizer in learner.optimizers:
@@ -85,6 +93,7 @@ def training_step(learner: Learner, config: Config, images: Tensor, step: int, s
         "KL of z_what": objects.kl_what,
         "log q(n)": terms.log_q,
         "loss": surrogate.loss,
+        "loss of the labels": told,
         "baseline's loss": surrogate.baseline_loss,
         "gradient": _clip(list(model.parameters()), config.optimiser.clip),
     }.items():

@@ -21,10 +21,12 @@ from airctl.errors import InputFileError, NotFiniteError
 from airctl.evaluation.collapse import CountState, advice
 from airctl.inference import Images, passes, usual_of
 from airctl.model import Proposals
+from airctl.objectives import Labels
 from airctl.results.training import TrainResult
 from airctl.training import checkpoint
 from airctl.training.board import Board
 from airctl.training.frames import Watched, due
+from airctl.training.labels import LabelledOrder, labels_of
 from airctl.training.learner import Learner, training_step
 from airctl.training.memory import require_room_for_a_batch
 from airctl.training.randomness import SceneOrder
@@ -81,7 +83,11 @@ class Session:
         held_out = config.train.validation
         images = Images(split.images, device)
         number = len(images) - held_out
-        self.order = SceneOrder(config.train.seed, max(0, number), config.train.batch)
+        self.order: SceneOrder | LabelledOrder = SceneOrder(config.train.seed, max(0, number), config.train.batch)
+        self.labels: Labels | None = None
+        if config.train.labels:
+            self.labels = labels_of(split, number, config).to(device)
+            self.order = LabelledOrder(self.order, self.labels, config.train.label_share)
         self.images, self.validation = images[:number], images[number:]
         self.watched = Watched.of(split, number)
         self.validation_counts = torch.from_numpy(split.counts[number:].astype(np.int64)).to(device)
@@ -111,8 +117,12 @@ class Session:
 
     def _step(self) -> None:
         settings, state = self.config.train, self.state
-        images = self.images.batch(self.order.at(state.step))
-        surrogate = training_step(self.learner, self.config, images, state.step, 0.5**state.retries)
+        indices = self.order.at(state.step)
+        images, labels = (
+            self.images.batch(indices),
+            None if self.labels is None else self.labels[torch.from_numpy(indices)],
+        )
+        surrogate = training_step(self.learner, self.config, images, state.step, 0.5**state.retries, labels)
         self._require_finite_weights()
         state.step += 1
         row: dict[str, Any] = {"step": state.step, "elbo": surrogate.elbo.mean().item()}
