@@ -70,8 +70,8 @@ def import_pictures(
         "digits": f"{len(pictures)} pictures" if len(pictures) > 1 else Path(pictures[0].name).name,
         "digits_sha256": sha256_of_arrays(*canvases),
     }
-    splits = (_blocks(canvases, places[part], known[part]) for part in (slice(train), slice(train, None)))
-    write_imported(out, *splits, told, how, counted=counts is not None)
+    parts = [_blocks(canvases, places[part], known[part]) for part in (slice(train), slice(train, None))]
+    write_imported(out, parts[0], parts[1], told, how, counted=counts is not None)
     return how
 
 

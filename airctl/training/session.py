@@ -118,10 +118,8 @@ class Session:
     def _step(self) -> None:
         settings, state = self.config.train, self.state
         indices = self.order.at(state.step)
-        images, labels = (
-            self.images.batch(indices),
-            None if self.labels is None else self.labels[torch.from_numpy(indices)],
-        )
+        images = self.images.batch(indices)
+        labels = None if self.labels is None else self.labels[torch.from_numpy(indices)]
         surrogate = training_step(self.learner, self.config, images, state.step, 0.5**state.retries, labels)
         self._require_finite_weights()
         state.step += 1
