@@ -165,9 +165,9 @@ class _Walk:
 
     def _graph(self, path: Path) -> None:
         told, found = onnx_files.read_origin(path)
-        self.chain.compared(path, told.get(SEAL), found)
-        self.chain.claim(f"{path}: checkpoint", told.get("weights_sha256"), _nowhere)
-        self.chain.claim(f"{path}: scenes", told.get("data_sha256"), self.chain.scenes_at(None))
+        self.chain.compared(path, text(told.get(SEAL)), found)
+        self.chain.claim(f"{path}: checkpoint", told["weights_sha256"], _nowhere)
+        self.chain.claim(f"{path}: scenes", text(told.get("data_sha256")), self.chain.scenes_at(None))
 
     def _counts(self, folder: Path) -> None:
         if (folder / "run" / "config.toml").exists():  # as airctl count leaves it

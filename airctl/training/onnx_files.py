@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -29,12 +29,14 @@ from airctl.model import AIR, Gaussian
 from airctl.model.poses import InPixels
 from airctl.model.posteriors import loc_and_sd
 from airctl.model.proposals import Proposals
+from airctl.results.door import loads
 
 if TYPE_CHECKING:
     import onnx
 
 SUFFIX = ".onnx"
 MOST_BYTES = 1 << 31  # of a file; protobuf reads no more
+_BLANK = '""'  # the metadata's sha256 while that of the file is computed
 TOLERANCE = 1e-4  # that onnxruntime may differ from torch: absolute, or relative where a number is above 1
 
 
@@ -116,7 +118,7 @@ def write(
     """
     require(out, model)
     told = {"airctl": _version.__version__, "weights_sha256": weights_sha256, "step": step, **reading(model)}
-    told |= {"data_sha256": data_sha256} if data_sha256 else {}
+    told |= {"data_sha256": json.dumps(data_sha256)}
     contents = {}
     for name, graph in graphs(model).items():
         content = _traced(graph, {"graph": name, **told})
@@ -225,15 +227,15 @@ def _traced(graph: Graph, told: Mapping[str, object]) -> bytes:
         proto = onnx.load_model(path)
     proto.producer_name, proto.producer_version = "airctl", _version.__version__
     words = {key: value if isinstance(value, str) else json.dumps(value) for key, value in told.items()}
-    onnx.helper.set_model_props(proto, {**words, "sha256": ""})
+    onnx.helper.set_model_props(proto, {**words, "sha256": _BLANK})
     onnx.checker.check_model(proto)
-    proto.metadata_props[-1].value = _seal_of(proto)
+    proto.metadata_props[-1].value = json.dumps(_seal_of(proto))
     content: bytes = proto.SerializeToString(deterministic=True)
     return content
 
 
-def read_origin(path: Path) -> tuple[dict[str, str], str]:
-    """The metadata of one of the files, unchecked, and the sha256 that its ``sha256`` should say.
+def read_origin(path: Path) -> tuple[dict[str, Any], str]:
+    """What one of the files says it was made of and is, unchecked, and the sha256 that its ``sha256`` should say.
 
     ``InputFileError`` for what is no such file, ``ConfigError`` without the package onnx.
     """
@@ -250,12 +252,16 @@ def read_origin(path: Path) -> tuple[dict[str, str], str]:
     told = {entry.key: entry.value for entry in proto.metadata_props}
     if "weights_sha256" not in told:
         raise InputFileError(f"{path} is no model that 'airctl export' has made: it has no metadata of airctl's")
-    return told, _seal_of(proto)
+    try:
+        named = {key: loads(told[key]) for key in ("sha256", "data_sha256") if key in told}
+    except (ValueError, RecursionError) as error:
+        raise InputFileError(f"{path} has metadata that airctl has not written: {error}") from error
+    return named | {"weights_sha256": told["weights_sha256"]}, _seal_of(proto)
 
 
 def _seal_of(proto: onnx.ModelProto) -> str:
     """The sha256 of the file with an empty one in its metadata."""
     blank = type(proto).FromString(proto.SerializeToString(deterministic=True))
     for entry in blank.metadata_props:
-        entry.value = "" if entry.key == "sha256" else entry.value
+        entry.value = _BLANK if entry.key == "sha256" else entry.value
     return hashlib.sha256(blank.SerializeToString(deterministic=True)).hexdigest()

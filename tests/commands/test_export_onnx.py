@@ -154,3 +154,19 @@ def test_the_command_writes_three_files_and_replaces_none_unasked(
     code, _, err = airctl("export", run, "-o", tmp_path / "m.bin")
     assert code == 2
     assert "expected a name that ends in .airctl or .onnx" in err
+
+
+def test_verify_tells_a_changed_graph(run: Path, out: Path, scenes: Path, tmp_path: Path, airctl) -> None:
+    """Of the run's weights and scenes, byte for byte; one number of one graph changed, and it is named."""
+    code, told, _ = airctl("verify", run, out)
+    assert (code, "are missing" in told, ", 0 differ" in told) == (0, True, True)
+    for name, path in onnx_files.paths(out).items():
+        assert f"{path}: checkpoint ({run}/checkpoints/step_00000060/model.safetensors)" in told
+        assert f"{path}: scenes ({scenes})" in told
+        (tmp_path / f"m.{name}.onnx").write_bytes(path.read_bytes())
+    content = bytearray((tmp_path / "m.decoder.onnx").read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "m.decoder.onnx").write_bytes(content)
+    code, told, err = airctl("verify", run, tmp_path / "m.onnx")
+    assert code == 3
+    assert "m.decoder.onnx" in err

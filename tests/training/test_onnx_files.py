@@ -87,9 +87,10 @@ def close(ours: torch.Tensor, theirs: torch.Tensor) -> None:
 def test_each_file_says_which_graph_of_which_weights_it_is_and_how_it_is_read(
     model: AIR, written: dict[str, Path]
 ) -> None:
-    """The metadata, against config and model; all but the graph's name is the same in the three."""
+    """The metadata, against config and model; all but the graph's name and its sha256 is the same in the three."""
     told = {name: session(path).get_modelmeta().custom_metadata_map for name, path in written.items()}
     assert {name: of.pop("graph") for name, of in told.items()} == {name: name for name in written}
+    assert len({of.pop("sha256") for of in told.values()}) == 3
     assert told["map"] == told["encoder"] == told["decoder"]
     texts = {key: told["map"].pop(key) for key in ("airctl", "weights_sha256")}
     assert texts["weights_sha256"] == "f" * 64
