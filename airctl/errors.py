@@ -12,6 +12,7 @@ class AirctlError(Exception):
     """Any failure that a user can act on (exit code 1)."""
 
     exit_code = 1
+    said = False  # whether another process of the same job has told the person
 
     def __init__(self, sentence: str, *arguments: str) -> None:
         super().__init__(sentence)
@@ -56,6 +57,12 @@ class AccuracyMissedError(AirctlError):
     """The accuracy that an evaluation had to reach was not reached (exit code 7)."""
 
     exit_code = 7
+
+
+class GroupError(AirctlError):
+    """Another process of a job of several has ended (exit code 9)."""
+
+    exit_code = 9
 
 
 class UnlikeError(AirctlError):

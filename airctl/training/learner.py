@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from airctl.batch import sharing, whole
 from airctl.config import Config, OptimiserConfig
 from airctl.errors import NotFiniteError
+from airctl.group import ALONE, Group
 from airctl.model import AIR
 from airctl.objectives import CutAndPaste, Estimator, Surrogate, estimator, observe, terms_of
 from airctl.training.memory import room_to_train
@@ -42,6 +46,22 @@ class Learner:
         teacher = CutAndPaste(paste.paste, paste.paste_near, paste.paste_tries) if paste.paste else None
         return cls(model, chosen, modules, optimizers_of(model, chosen.modules, config.optimiser), teacher)
 
+    def held(self, state: Mapping[str, Any]) -> bytes:
+        """Weights, what the optimisers keep, and ``state``, for the ``take`` of another process."""
+        stream = io.BytesIO()
+        optimizers = [optimizer.state_dict() for optimizer in self.optimizers]
+        torch.save([self.modules.state_dict(), optimizers, dict(state)], stream)
+        return stream.getvalue()
+
+    def take(self, held: bytes) -> dict[str, Any]:
+        """Be what another learner of the same config ``held``; returns the state."""
+        device = next(self.modules.parameters()).device
+        modules, optimizers, state = torch.load(io.BytesIO(held), map_location=device, weights_only=True)
+        self.modules.load_state_dict(modules)
+        for optimizer, kept in zip(self.optimizers, optimizers, strict=True):
+            optimizer.load_state_dict(kept)
+        return dict(state)
+
 
 def optimizers_of(model: AIR, estimator: nn.Module, settings: OptimiserConfig) -> tuple[torch.optim.Optimizer, ...]:
     """Adam for all, or for all but the matrices of glimpse encoder and decoder, which are then Muon's.
@@ -62,37 +82,70 @@ def optimizers_of(model: AIR, estimator: nn.Module, settings: OptimiserConfig) -
     return adam, muon
 
 
-def training_step(learner: Learner, config: Config, images: Tensor, step: int, slowdown: float = 1.0) -> Surrogate:
-    """One step on ``images`` (uint8 [B, D, D]); raises ``NotFiniteError`` before it would spoil the weights."""
+def training_step(
+    learner: Learner, config: Config, images: Tensor, step: int, slowdown: float = 1.0, group: Group = ALONE
+) -> Surrogate:
+    """One step on ``images`` (uint8 [B, D, D]); raises ``NotFiniteError`` before it would spoil the weights.
+
+    Of several processes each has its rows of a batch of ``config.train.batch`` scenes, and all make the step that one
+    process makes on all of them; the ELBO that comes back is that of all.
+    """
+    with sharing(group, config.train.batch):
+        return _step(learner, config, images, step, slowdown, group)
+
+
+def _step(learner: Learner, config: Config, images: Tensor, step: int, slowdown: float, group: Group) -> Surrogate:
     device = images.device
     model = learner.model
     factor = slowdown * learning_rate_factor(step, config.train.steps, config.optimiser)
-    for group in [group for optimizer in learner.optimizers for group in optimizer.param_groups]:
-        group["lr"] = group["peak"] * factor
+    for part in [part for optimizer in learner.optimizers for part in optimizer.param_groups]:
+        part["lr"] = part["peak"] * factor
     noise = generator(config.train.seed, "noise", step, device)
-    objects = observe(model, images.float() / 255, learner.estimator, noise, step)
+    objects = observe(model, images.to(model.prior.loc.dtype) / 255, learner.estimator, noise, step)
     terms = terms_of(objects, model.count(config.model.num_steps, step), model.likelihood)
     surrogate = learner.estimator(objects, terms, generator(config.train.seed, "estimator", step, device))
-    loss = surrogate.loss + surrogate.baseline_loss
+    share = len(images) / config.train.batch if group.size > 1 else 1.0  # of the mean over all scenes
+    loss = (surrogate.loss + surrogate.baseline_loss) * share
     if learner.teacher is not None and _has_a_lesson(config, step):
         loss = loss + learner.teacher(model, objects, terms, generator(config.train.seed, "lessons", step, device))
     for optimizer in learner.optimizers:
         optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    for name, value in {
+    values = {
         "log p(x | z)": terms.log_likelihood,
         "KL of z_where": objects.kl_where,
         "KL of z_what": objects.kl_what,
         "log q(n)": terms.log_q,
         "loss": surrogate.loss,
         "baseline's loss": surrogate.baseline_loss,
-        "gradient": _clip(list(model.parameters()), config.optimiser.clip),
-    }.items():
-        if not torch.isfinite(value).all():
+    }
+    wrong = torch.stack([~torch.isfinite(value).all() for value in values.values()])
+    wrong = add_gradients(group, list(learner.modules.parameters()), wrong)
+    norm = _clip(list(model.parameters()), config.optimiser.clip)
+    wrong = torch.cat([wrong, ~torch.isfinite(norm)[None]])
+    for name, is_wrong in zip([*values, "gradient"], wrong.tolist(), strict=True):
+        if is_wrong:
             raise NotFiniteError(f"the {name} is not finite at step {step}")
     for optimizer in learner.optimizers:
         optimizer.step()
-    return surrogate
+    return replace(surrogate, elbo=whole(surrogate.elbo))
+
+
+def add_gradients(group: Group, parameters: list[nn.Parameter], wrong: Tensor) -> Tensor:
+    """Let the gradients be the sums of all processes'; which of the checks ``wrong`` bool [C] failed in any of them.
+
+    A gradient that no process has stays None. All of it is one message.
+    """
+    if group.size == 1:
+        return wrong
+    there = wrong.new_tensor([p.grad is not None for p in parameters])
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    sums = torch.cat([*(g.flatten() for g in gradients), torch.cat([there, wrong]).to(gradients[0])])
+    group.add(sums)
+    *added, there, wrong = sums.split([*(p.numel() for p in parameters), len(parameters), len(wrong)])
+    for parameter, gradient, one, known in zip(parameters, gradients, added, there.tolist(), strict=True):
+        parameter.grad = gradient.copy_(one.view_as(gradient)) if known else None
+    return wrong > 0
 
 
 def _has_a_lesson(config: Config, step: int) -> bool:
