@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -23,7 +26,7 @@ from airctl.errors import AirctlError, ConfigError, GroupError
 
 T = TypeVar("T")
 _SAYS = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # of the environment, what a process must know
-_PATIENCE = timedelta(hours=2)  # for one that works while the others wait; that one has ended is known at once
+_PATIENCE = timedelta(days=1)  # for one that works while the others wait; that one has ended is known at once
 
 
 class Group:
@@ -153,9 +156,14 @@ def leads() -> bool:
     return not several() or os.environ["RANK"] == "0"
 
 
+def is_joined() -> bool:
+    """Whether this process can be heard by others of its group."""
+    return dist.is_available() and dist.is_initialized()
+
+
 def current() -> Group:
     """The group that this process belongs to; the first call waits for all others to call it."""
-    return _joined() if several() or (dist.is_available() and dist.is_initialized()) else ALONE
+    return _joined() if several() or is_joined() else ALONE
 
 
 @cache
@@ -173,4 +181,13 @@ def _joined() -> Group:
     if not dist.is_initialized():
         with _together():
             dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=_PATIENCE)
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        threading.Thread(target=_watch_launcher, args=(os.getppid(),), daemon=True).start()
     return Processes()
+
+
+def _watch_launcher(launcher: int) -> None:
+    """Stop this process, as SIGTERM does, when the torchrun that started it is gone."""
+    while os.getppid() == launcher:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)

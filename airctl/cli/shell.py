@@ -18,7 +18,7 @@ import click
 from click.shell_completion import CompletionItem
 from tqdm import tqdm
 
-from airctl import _version, errors
+from airctl import _version, errors, group
 from airctl.config import hint
 from airctl.results.door import dumps, to_json
 
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     WordType = click.ParamType[str]
 else:  # it takes no argument in every click that airctl runs with
     WordType = click.ParamType
+
+
+# Errors of which all processes of a group know at once.
+AGREED = (errors.GroupError, errors.NotFiniteError, errors.AccuracyMissedError, errors.UnlikeError)
 
 
 class Word(WordType):
@@ -87,6 +91,9 @@ class ExampleFirst(click.Command):
         return [p for p in inspect.cleandoc(self.help or "").split("\n\n") if p.startswith("\b") == examples]
 
 
+SHARED = ("train", "eval", "variance-report", "infer", "count")  # commands whose work several processes can share
+
+
 class Commands(ExampleFirst, click.Group):
     """Suggests a command for a misspelled one, and takes the aliases."""
 
@@ -105,7 +112,13 @@ class Commands(ExampleFirst, click.Group):
         if args and args[0] not in known and not args[0].startswith("-"):
             near = difflib.get_close_matches(args[0], known, n=1)
             ctx.fail(f"there is no command {args[0]!r}" + (f": did you mean {near[0]!r}?" if near else "."))
-        return super().resolve_command(ctx, args)
+        resolved = super().resolve_command(ctx, args)
+        if group.several() and resolved[0] not in SHARED:
+            raise errors.ConfigError(
+                f"{resolved[0]} is work for one process, and torchrun has started {os.environ['WORLD_SIZE']}: run it "
+                f"without torchrun (several can share {', '.join(SHARED)})"
+            )
+        return resolved
 
 
 def say(message: str) -> None:
@@ -145,9 +158,15 @@ def main() -> None:
     A usage error comes first, and the usage after it.
     """
     _prepare_streams()
+    heard = sys.stderr
+    if not group.leads():  # the first of several processes speaks for all
+        sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     try:
         sys.exit(airctl.main(prog_name="airctl", standalone_mode=False) or 0)
     except errors.AirctlError as error:
+        known = error.said or isinstance(error, AGREED)
+        if not known and (group.is_joined() or os.environ.get("LOCAL_RANK") == "0"):
+            sys.stderr = heard  # what no other process may know
         warn(in_options(error), "red")
         sys.exit(error.exit_code)
     except click.exceptions.Abort:
@@ -163,6 +182,9 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except Exception:
+        sys.stderr = heard
+        raise
 
 
 def _prepare_streams() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from airctl.group import ALONE, Group
 from airctl.inference.answer import Answer
 from airctl.inference.passes import passes
 from airctl.model import AIR, Objects
@@ -44,8 +45,13 @@ def detections(model: AIR, objects: Objects, terms: Terms) -> Detections:
     )
 
 
-def find(model: AIR, images: Tensor, log_p: Tensor) -> Detections:
-    """What the model finds in ``images`` (uint8 [S, H, W]), M objects proposed for a count prior ``log_p`` [M + 1]."""
+def find(model: AIR, images: Tensor, log_p: Tensor, group: Group = ALONE) -> Detections:
+    """What the model finds in ``images`` (uint8 [S, H, W]), M objects proposed for a count prior ``log_p`` [M + 1].
+
+    The processes of a ``group`` share the passes, and all get what all have found.
+    """
     noise = lambda batch: model.mean_noise(batch, len(log_p) - 1)  # noqa: E731
-    parts = [vars(detections(model, objects, terms)) for objects, terms in passes(model, images, log_p, noise)]
+    passed = passes(model, images, log_p, noise, group)
+    found = group.each([vars(detections(model, objects, terms)) for objects, terms in passed])
+    parts = [part for some in found for part in some]
     return Detections(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
