@@ -59,13 +59,11 @@ class AccuracyMissedError(AirctlError):
     exit_code = 7
 
 
-class GroupError(AirctlError):
-    """Another process of a job of several has ended (exit code 9)."""
-
-    exit_code = 9
-
-
 class UnlikeError(AirctlError):
     """A picture is unlike those that the model has learnt from, or a limit was reached (exit code 8)."""
 
     exit_code = 8
+
+
+class GroupError(AirctlError):
+    """Another process of a job of several has ended (exit code 1)."""

@@ -50,6 +50,10 @@ class Group:
         """The ``value`` of every process, in the order of ranks."""
         return [value]
 
+    def gathered(self, value: T) -> list[T]:
+        """The ``value`` of every process, in the order of ranks, for the leader; nothing for the others."""
+        return [value]
+
     def told(self, make: Callable[[], T]) -> T:
         """What the leader's ``make`` returns, in all processes; an ``AirctlError`` of it is raised in all of them."""
         return make()
@@ -86,6 +90,12 @@ class Processes(Group):
         with _together():
             dist.all_gather_object(values, value)
         return values
+
+    def gathered(self, value: T) -> list[T]:
+        values: list[Any] | None = [None] * self.size if self.leads else None
+        with _together():
+            dist.gather_object(value, values)
+        return values or []
 
     def joined(self, parts: Sequence[Tensor]) -> Tensor:
         joined = torch.cat([part for some in self.each([part.cpu() for part in parts]) for part in some])

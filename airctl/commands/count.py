@@ -11,11 +11,13 @@ from airctl.commands.found_files import FoundFiles, check_folder
 from airctl.commands.import_pictures import import_pictures
 from airctl.commands.infer import found_in
 from airctl.commands.loaded import load
+from airctl.commands.merged import Shares
 from airctl.commands.train import train
 from airctl.config import Config
+from airctl.group import current
 from airctl.inference import Found
 from airctl.results.training import TrainResult
-from airctl.scenes import Fitting, read_scenes
+from airctl.scenes import Fitting
 from airctl.scenes.own import Refuse
 from airctl.training import Progress
 
@@ -58,20 +60,27 @@ def count(
     with boxes, a page that shows them, and files of other ``formats``. With ``run``, a model that there is already,
     nothing is learnt. What ``object_size`` and the others mean is said of ``import_pictures``.
 
+    Under torchrun the processes share the training and the pictures; what is found is the first one's.
+
     ``trained`` is told how the training ended; if a signal stopped it, nothing is counted. ``ConfigError`` if ``out``
     holds something and ``force`` is not given.
     """
-    out = Path(out)
-    check_folder(out, force)
+    out, group = Path(out), current()
+    group.told(lambda: check_folder(out, force))
     if run is None:
         data, run = out / "scenes.h5", out / "run"
+        folder = run
+
+        def look() -> None:
+            import_pictures(
+                pictures, data, object_size=object_size, channel=channel, invert=invert, background=background,
+                dataset=dataset, seed=seed, preview=out / "preview.png", force=force, refuse=refuse, say=say,
+            )  # fmt: skip
+            if force and (folder / "config.toml").is_file():
+                shutil.rmtree(folder)
+
         say("looking at the pictures")
-        import_pictures(
-            pictures, data, object_size=object_size, channel=channel, invert=invert, background=background,
-            dataset=dataset, seed=seed, preview=out / "preview.png", force=force, refuse=refuse, say=say,
-        )  # fmt: skip
-        if force and (run / "config.toml").is_file():
-            shutil.rmtree(run)
+        group.told(look)
         result = train(data, run, recipe(seed, steps), device=device, threads=threads, on_progress=on_progress, say=say)
         trained(result)
         if result.stopped_by is not None:
@@ -80,9 +89,12 @@ def count(
     else:
         fitting = Fitting(object_size=object_size, invert=invert or "auto")
     found = found_in(
-        load(run, device=device), read_scenes(pictures, dataset, refuse), fitting,
+        load(run, device=device), pictures, fitting, Shares(1, 1, group), dataset=dataset, refuse=refuse,
         min_score=min_score, exclude_edges=exclude_edges,
     )  # fmt: skip
+    if not group.leads:
+        yield from found
+        return
     with FoundFiles(out, ("csv", *formats)) as files:
         for one in found:
             files.add(one)

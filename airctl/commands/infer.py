@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
 from airctl.commands.found_files import FoundFiles, as_result, check_folder, key, mended
 from airctl.commands.loaded import Loaded, load
+from airctl.commands.merged import Merged, Shares
 from airctl.errors import ConfigError
+from airctl.group import current
 from airctl.inference import Found, find_in_pictures
 from airctl.scenes import Fitting, Picture, read_scenes
 from airctl.scenes.own import Refuse
@@ -45,39 +46,53 @@ def infer(
     Into the folder ``out`` go the tables counts.csv and objects.csv, each picture with its boxes, what the model read
     beside what it drew, the objects cut out, and a page that shows all; with ``formats`` (of ``airctl.formats``) only
     those, in constant memory. ``resume`` goes on with the tables of a call that was stopped; ``shard`` (i, n) takes
-    the i-th of n parts of the pictures. ``ConfigError`` if ``out`` holds something, without ``force`` or ``resume``.
+    the i-th of n parts of the pictures. Under torchrun the processes share them; the first writes, and returns what all
+    have found, the others return nothing. ``ConfigError`` if ``out`` holds something, without ``force`` or ``resume``.
     ``refuse`` is given the error of a file that cannot be read; without it, that ``InputFileError`` is raised.
     """
-    loaded = run if isinstance(run, Loaded) else load(run, checkpoint, device)
+    group, done, place = current(), set[str](), None if out is None else Path(out)
     part, parts = shard
-    if not 1 <= part <= parts:
-        raise ConfigError(f"shard={part}/{parts}: expected the number of one of the parts", "shard")
-    if (formats or resume) and out is None:
-        raise ConfigError("there is no folder to write to: say out=FOLDER", "out")
-    done: set[str] = set()
-    if out is not None:
-        out = Path(out)
+    with group.leader_first():
+        loaded = run if isinstance(run, Loaded) else load(run, checkpoint, device)
+        if not 1 <= part <= parts:
+            raise ConfigError(f"shard={part}/{parts}: expected the number of one of the parts", "shard")
+        if (formats or resume) and out is None:
+            raise ConfigError("there is no folder to write to: say out=FOLDER", "out")
+    if place is not None:
         if not resume:
-            check_folder(out, force)
+            group.told(lambda: check_folder(place, force))
         formats = formats or ("csv",) * resume
-        done = mended(out) if resume else done
-
-    def wanted(name: str) -> bool:
-        return zlib.crc32(name.encode("utf-8", "surrogateescape")) % parts == part - 1 and key(name) not in done
-
-    pictures = read_scenes(images, dataset, refuse, wanted)
-    found = found_in(loaded, pictures, fitting or Fitting(), num_steps, min_score, exclude_edges)
-    return _written(found, out, formats, resume) if out is not None else found
+        done = group.told(lambda: mended(place)) if resume else done
+    shares = Shares(part, parts, group)
+    found = found_in(
+        loaded, images, fitting or Fitting(), shares, dataset=dataset, refuse=refuse, done=done, num_steps=num_steps,
+        min_score=min_score, exclude_edges=exclude_edges,
+    )  # fmt: skip
+    return _written(found, place, formats, resume) if place is not None and group.leads else found
 
 
 def found_in(
-    loaded: Loaded, pictures: Iterator[Picture], fitting: Fitting, num_steps: int | None = None,
-    min_score: float = 0.0, exclude_edges: bool = False,
+    loaded: Loaded, images: Sequence[Path | str], fitting: Fitting, shares: Shares, *, dataset: str | None = None,
+    refuse: Refuse | None = None, done: Container[str] = (), num_steps: int | None = None, min_score: float = 0.0,
+    exclude_edges: bool = False,
 ) -> Iterator[Found]:  # fmt: skip
-    """What the model finds in each of ``pictures``, some of which are in memory at a time."""
-    for batch in _batches(pictures):
-        for found in find_in_pictures(loaded.model, batch, fitting, num_steps):
-            yield found.kept(min_score, exclude_edges)
+    """What the model finds in each of the pictures of ``images``, some of which are in memory at a time.
+
+    Without those whose names, as ``key`` writes them, are ``done``. Of several processes the first gets all of it.
+    """
+    merged = Merged(shares.group, shares, refuse)
+
+    def wanted(name: str) -> bool:
+        return shares(name) and key(name) not in done
+
+    def batches() -> Iterator[list[tuple[int, Found]]]:
+        pictures = ((shares.place, one) for one in read_scenes(images, dataset, merged.refuse, wanted))
+        for batch in _batches(pictures):
+            found = find_in_pictures(loaded.model, [picture for _, picture in batch], fitting, num_steps)
+            places = [place for place, _ in batch]
+            yield [(p, one.kept(min_score, exclude_edges)) for p, one in zip(places, found, strict=True)]
+
+    return merged(batches())
 
 
 def _written(found: Iterator[Found], out: Path, formats: Sequence[str], resume: bool) -> Iterator[Found]:
@@ -88,11 +103,11 @@ def _written(found: Iterator[Found], out: Path, formats: Sequence[str], resume: 
             yield one
 
 
-def _batches(pictures: Iterator[Picture]) -> Iterator[list[Picture]]:
-    batch: list[Picture] = []
+def _batches(pictures: Iterator[tuple[int, Picture]]) -> Iterator[list[tuple[int, Picture]]]:
+    batch: list[tuple[int, Picture]] = []
     for picture in pictures:
         batch.append(picture)
-        if len(batch) == _BATCH or sum(p.values.size for p in batch) > _BATCH_PIXELS:
+        if len(batch) == _BATCH or sum(p.values.size for _, p in batch) > _BATCH_PIXELS:
             yield batch
             batch = []
     if batch:

@@ -154,9 +154,10 @@ def _checkpoints(run: Path, names: Sequence[str]) -> list[str]:
 def _measure(loaded: Loaded, asked: _Asked, stop: StopRequest) -> tuple[str, VarianceAtStep]:
     """The sha256 of the data, and the estimators at one checkpoint, after fitting the baselines the run has not."""
     config, model, batch = loaded.config, loaded.model, asked.batch
-    shown = scenes_of(loaded, asked.data, "train", asked.warn)
-    if len(shown.images) < 2 * batch:
-        raise ConfigError(f"batch={batch}: {shown.path} has only {len(shown.images)} training scenes", "batch")
+    with current().leader_first():
+        shown = scenes_of(loaded, asked.data, "train", asked.warn)
+        if len(shown.images) < 2 * batch:
+            raise ConfigError(f"batch={batch}: {shown.path} has only {len(shown.images)} training scenes", "batch")
     measured, rest = shown.images[:batch].float() / 255, shown.images[batch:]
     chosen, fitted = _estimators(loaded, asked)
     if fitted:
