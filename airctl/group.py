@@ -180,6 +180,9 @@ def current() -> Group:
 def _joined() -> Group:
     if not dist.is_available():
         raise ConfigError("this torch has no torch.distributed: run the command without torchrun")
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
+
     if torch.cuda.is_available():
         place, number = int(os.environ.get("LOCAL_RANK", 0)), torch.cuda.device_count()
         if place >= number and os.environ.get("LOCAL_RANK"):
@@ -190,10 +193,23 @@ def _joined() -> Group:
         torch.cuda.set_device(place)
     if not dist.is_initialized():
         with _together():
-            dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=_PATIENCE)
+            backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+            store, rank, size = next(iter(rendezvous("env://")))
+            store = PrefixStore(_attempt(), store)
+            dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
     if "TORCHELASTIC_RUN_ID" in os.environ:
         threading.Thread(target=_watch_launcher, args=(os.getppid(),), daemon=True).start()
     return Processes()
+
+
+def _attempt() -> str:
+    """A name for this start of the job, so that none reads the addresses of processes that were killed before it.
+
+    torchrun keeps its store over restarts, and torch 2.13 does not tell them apart in it. On several machines each
+    torchrun counts for itself: there is no such name.
+    """
+    count = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    return f"airctl/{count}" if os.environ.get("GROUP_WORLD_SIZE", "1") == "1" else "airctl"
 
 
 def _watch_launcher(launcher: int) -> None:

@@ -24,7 +24,7 @@ def run_together(devices: int, arguments: Sequence[str]) -> int:
         from torch.distributed.run import parse_args, run
     except ImportError as error:
         raise ConfigError(f"devices={devices}: this torch has no torchrun ({error})", "devices") from error
-    logging.getLogger("torch.distributed").setLevel(logging.ERROR)
+    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
     program = [sys.executable, "-P", "-c", _PROGRAM.format(path=sys.path)]
     asked = parse_args(["--standalone", f"--nproc-per-node={devices}", "--no-python", "--", *program, *arguments])
     asked.shutdown_timeout = _PATIENCE

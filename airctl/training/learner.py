@@ -17,6 +17,7 @@ from airctl.errors import NotFiniteError
 from airctl.group import ALONE, Group
 from airctl.model import AIR
 from airctl.objectives import CutAndPaste, Estimator, Surrogate, estimator, observe, terms_of
+from airctl.training.gradients import add_gradients
 from airctl.training.memory import room_to_train
 from airctl.training.randomness import derive, generator
 from airctl.training.schedules import learning_rate_factor
@@ -129,23 +130,6 @@ def _step(learner: Learner, config: Config, images: Tensor, step: int, slowdown:
     for optimizer in learner.optimizers:
         optimizer.step()
     return replace(surrogate, elbo=whole(surrogate.elbo))
-
-
-def add_gradients(group: Group, parameters: list[nn.Parameter], wrong: Tensor) -> Tensor:
-    """Let the gradients be the sums of all processes'; which of the checks ``wrong`` bool [C] failed in any of them.
-
-    A gradient that no process has stays None. All of it is one message.
-    """
-    if group.size == 1:
-        return wrong
-    there = wrong.new_tensor([p.grad is not None for p in parameters])
-    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-    sums = torch.cat([*(g.flatten() for g in gradients), torch.cat([there, wrong]).to(gradients[0])])
-    group.add(sums)
-    *added, there, wrong = sums.split([*(p.numel() for p in parameters), len(parameters), len(wrong)])
-    for parameter, gradient, one, known in zip(parameters, gradients, added, there.tolist(), strict=True):
-        parameter.grad = gradient.copy_(one.view_as(gradient)) if known else None
-    return wrong > 0
 
 
 def _has_a_lesson(config: Config, step: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,6 @@ from airctl.commands import evaluate as evaluating
 from airctl.commands import variance as measuring
 from airctl.commands.merged import Shares, unit_of
 from airctl.group import Group
-from airctl.inference import passes
 from airctl.results.door import to_json
 
 
@@ -39,7 +39,9 @@ def shared(number: int, act: Callable[[], Any]) -> list[Any]:
 
 def test_three_processes_evaluate_as_one(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every figure of the result and the gallery the same, where the last share is smaller and draws come in turn."""
-    monkeypatch.setattr(passes, "CHUNK", 6)  # 40 scenes: seven chunks, the last of four; shares of 2, 2 and 3
+    # 40 scenes in seven passes, the last of four: shares of 2, 2 and 3
+    monkeypatch.setattr(sys.modules["airctl.inference.passes"], "CHUNK", 6)
+    monkeypatch.setattr(sys.modules["airctl.evaluation.densities"], "SCENES", 6)
     monkeypatch.setattr(evaluating.figures, "save", lambda *told: None)
     evaluated = lambda: to_json(airctl.evaluate(run, log_likelihood=3, device="cpu"))  # noqa: E731
     alone = json.loads(json.dumps(evaluated()))
@@ -129,7 +131,8 @@ def test_devices_start_processes_of_the_code_that_runs_here(data: Path, tmp_path
 
     def typed(*more: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-P", "-c", start, *words, *more]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        return subprocess.run(command, cwd=tmp_path, env=clean, capture_output=True, text=True, check=False)
 
     done = typed()
     assert done.returncode == 0, done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -61,7 +62,8 @@ def test_a_job_whose_second_process_is_killed_ten_times_ends_with_the_same_bytes
             while _reached(tmp_path / "killed") == reached and job.poll() is None:
                 time.sleep(0.01)
         time.sleep(draw.uniform(0, 2))
-        os.kill(second, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # then torchrun had to restart the job by itself
+            os.kill(second, signal.SIGKILL)
         killed.add(second)
         seconds, lines = time.monotonic() - started, len(RunFolder(tmp_path / "killed").read_metrics())
         print(f"killed process {second} {seconds:.1f} s after it was seen, {lines} lines of metrics written")
