@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -155,11 +156,20 @@ def _shown_values(value: Any) -> Any:
 def main() -> None:
     """Run the command line; a user's error is one sentence and its exit code, never a traceback.
 
-    A usage error comes first, and the usage after it.
+    A usage error comes first, and the usage after it. Of several processes the first speaks for all.
     """
+    try:
+        _run()
+    except SystemExit as ended:
+        if ended.code and not group.leads():  # when one fails torchrun ends the others: the first has to speak before
+            time.sleep(1 if group.is_joined() else 10)
+        raise
+
+
+def _run() -> None:
     _prepare_streams()
     heard = sys.stderr
-    if not group.leads():  # the first of several processes speaks for all
+    if not group.leads():
         sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     try:
         sys.exit(airctl.main(prog_name="airctl", standalone_mode=False) or 0)

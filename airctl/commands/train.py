@@ -80,14 +80,16 @@ def train(
         else:
             folder.create(config, {"path": str(data.resolve()), "sha256": sha256_of(data), **told}, command)
 
+    def draw() -> None:
+        frames = checked(folder.read_frames(), str(folder.frames))
+        save(training_figures(folder.read_metrics(), frames), folder.figures)
+
     with ExitStack() as held:
         group.told(claim)
         shared = f", {group.size} processes" if group.size > 1 else ""
         say(f"writing to {run}, threads {torch.get_num_threads()}, device {chosen}{shared}")
         result = session.run()
-        if group.leads:
-            frames = checked(folder.read_frames(), str(folder.frames))
-            save(training_figures(folder.read_metrics(), frames), folder.figures)
+        group.told(draw)  # and none ends before
     return result
 
 
