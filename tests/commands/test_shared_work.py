@@ -45,10 +45,11 @@ def test_three_processes_evaluate_as_one(run: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(evaluating.figures, "save", lambda *told: None)
     evaluated = lambda: to_json(airctl.evaluate(run, log_likelihood=3, device="cpu"))  # noqa: E731
     alone = json.loads(json.dumps(evaluated()))
-    kept = (run / "gallery-test.json").read_bytes()
-    (run / "gallery-test.json").unlink()
+    gallery = run / "gallery-test-log-likelihood=3.json"
+    kept = gallery.read_bytes()
+    gallery.unlink()
     assert shared(3, evaluated) == [alone] * 3
-    assert (run / "gallery-test.json").read_bytes() == kept
+    assert gallery.read_bytes() == kept
 
 
 def test_processes_share_the_estimators_of_a_report(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,6 +121,7 @@ def test_every_picture_belongs_to_one_part_and_one_process(size: int) -> None:
     assert unit_of("a[1].png") == "a[1].png"
 
 
+@pytest.mark.slow
 def test_devices_start_processes_of_the_code_that_runs_here(data: Path, tmp_path: Path) -> None:
     """What lies in the current folder is not imported; what is typed is kept, said once, and exits with its code."""
     for name in ("airctl", "torch", "random", "runpy"):

@@ -60,7 +60,7 @@ def double() -> Iterator[None]:
     torch.set_default_dtype(before)
 
 
-@pytest.mark.parametrize("number", [2, 3])
+@pytest.mark.parametrize("number", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_several_processes_take_the_steps_of_one(number: int, tiny_config: Tiny, tmp_path: Path) -> None:
     """Of every estimator: weights, buffers, moments and ELBO to 1e-10, and in all processes the same bytes."""
     configs = recipes(tiny_config)
