@@ -12,6 +12,7 @@ class AirctlError(Exception):
     """Any failure that a user can act on (exit code 1)."""
 
     exit_code = 1
+    said = False  # whether another process of the same job has told the person
 
     def __init__(self, sentence: str, *arguments: str) -> None:
         super().__init__(sentence)
@@ -66,3 +67,7 @@ class UnlikeError(AirctlError):
     """A picture is unlike those that the model has learnt from, or a limit was reached (exit code 8)."""
 
     exit_code = 8
+
+
+class GroupError(AirctlError):
+    """Another process of a job of several has ended (exit code 1)."""

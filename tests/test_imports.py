@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "airctl"
 
-BASE = {"config", "errors", "files", "_version"}
+BASE = {"config", "errors", "files", "group", "_version"}
 CORE = BASE | {"scenes", "model", "objectives", "inference"}
 UPPER = {"training", "laboratory", "evaluation", "reporting", "results"}
 
@@ -18,17 +18,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_version": set(),
     "errors": set(),
     "files": {"errors"},
+    "group": {"errors"},
+    "batch": {"group"},
     "config": {"errors", "files"},
     "results": BASE,
     "formats": {"results", "errors", "files"},
     "scenes": {"config", "errors", "files", "_version"},
-    "model": {"config", "errors"},
-    "objectives": {"model", "config", "errors"},
-    "inference": {"scenes", "objectives", "model", "config", "errors", "results", "formats"},
+    "model": {"batch", "config", "errors"},
+    "objectives": {"model", "batch", "config", "errors"},
+    "inference": {"scenes", "objectives", "model", "config", "errors", "group", "results", "formats"},
     "evaluation": CORE | {"results"},
     "laboratory": CORE | {"results"},
     "reporting": BASE | {"results"},
-    "training": CORE | {"evaluation", "results"},
+    "training": CORE | {"batch", "evaluation", "results"},
     "commands": CORE | UPPER | {"formats"},
     "__init__": CORE | UPPER | {"commands"},
     "cli": CORE | UPPER | {"commands", "formats", "__init__"},

@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,7 +19,7 @@ import click
 from click.shell_completion import CompletionItem
 from tqdm import tqdm
 
-from airctl import _version, errors
+from airctl import _version, errors, group
 from airctl.config import hint
 from airctl.results.door import dumps, to_json
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     WordType = click.ParamType[str]
 else:  # it takes no argument in every click that airctl runs with
     WordType = click.ParamType
+
+
+# Errors of which all processes of a group know at once.
+AGREED = (errors.GroupError, errors.NotFiniteError, errors.AccuracyMissedError, errors.UnlikeError)
 
 
 class Word(WordType):
@@ -88,6 +93,9 @@ class ExampleFirst(click.Command):
         return [p for p in inspect.cleandoc(self.help or "").split("\n\n") if p.startswith("\b") == examples]
 
 
+SHARED = ("train", "eval", "variance-report", "infer", "count")  # commands whose work several processes can share
+
+
 class Commands(ExampleFirst, click.Group):
     """Suggests a command for a misspelled one, and takes the aliases."""
 
@@ -106,7 +114,13 @@ class Commands(ExampleFirst, click.Group):
         if args and args[0] not in known and not args[0].startswith("-"):
             near = difflib.get_close_matches(args[0], known, n=1)
             ctx.fail(f"there is no command {args[0]!r}" + (f": did you mean {near[0]!r}?" if near else "."))
-        return super().resolve_command(ctx, args)
+        resolved = super().resolve_command(ctx, args)
+        if group.several() and resolved[0] not in SHARED:
+            raise errors.ConfigError(
+                f"{resolved[0]} is work for one process, and torchrun has started {os.environ['WORLD_SIZE']}: run it "
+                f"without torchrun (several can share {', '.join(SHARED)})"
+            )
+        return resolved
 
 
 def say(message: str) -> None:
@@ -143,12 +157,27 @@ def _shown_values(value: Any) -> Any:
 def main() -> None:
     """Run the command line; a user's error is one sentence and its exit code, never a traceback.
 
-    A usage error comes first, and the usage after it.
+    A usage error comes first, and the usage after it. Of several processes the first speaks for all.
     """
+    try:
+        _run()
+    except SystemExit as ended:
+        if ended.code and not group.leads():  # when one fails torchrun ends the others: the first has to speak before
+            time.sleep(1 if group.is_joined() else 10)
+        raise
+
+
+def _run() -> None:
     _prepare_streams()
+    heard = sys.stderr
+    if not group.leads():
+        sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     try:
         sys.exit(airctl.main(prog_name="airctl", standalone_mode=False) or 0)
     except errors.AirctlError as error:
+        known = error.said or isinstance(error, AGREED)
+        if not known and (group.is_joined() or os.environ.get("LOCAL_RANK") == "0"):
+            sys.stderr = heard  # what no other process may know
         warn(in_options(error), "red")
         sys.exit(error.exit_code)
     except click.exceptions.Abort:
@@ -164,6 +193,9 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except Exception:
+        sys.stderr = heard
+        raise
 
 
 def _prepare_streams() -> None:

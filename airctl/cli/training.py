@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from airctl import config
+from airctl import config, group
 from airctl.cli.placing import places
 from airctl.cli.progress import CountBar, TrainingBar
 from airctl.cli.shell import DEVICE, FILE, JSON, Word, airctl, echo, say, warn
@@ -74,10 +74,11 @@ def show_config(**choices: Any) -> None:
 @click.option("--threads", type=click.IntRange(1, 1024), default=None, help="CPU threads; 2 by default.")
 @click.option("--tensorboard", is_flag=True, help="Keep the metrics in RUN/tensorboard too (airctl[tensorboard]).")
 @DEVICE
+@click.option("--devices", type=click.IntRange(1, 1024), default=None, help="Processes (GPUs) that share the training.")
 @JSON
 def train(
-    data: Path | None, run: Path, resume: bool, threads: int | None, device: str, tensorboard: bool, as_json: bool,
-    **choices: Any,
+    data: Path | None, run: Path, resume: bool, threads: int | None, device: str, devices: int | None,
+    tensorboard: bool, as_json: bool, **choices: Any,
 ) -> None:  # fmt: skip
     """Train a model. Ctrl-C saves; --resume goes on as if nothing had happened.
 
@@ -85,10 +86,15 @@ def train(
     airctl train scenes.h5 --run runs/first
     airctl train --run runs/first --resume
     airctl train scenes.h5 --run runs/paper --preset paper --batch 32
+    airctl train scenes.h5 --run runs/large --batch 256 --devices 2
     """
     if data is None and not resume:
         raise click.MissingParameter(param_type="argument", param_hint="'DATA.h5'", ctx=click.get_current_context())
     checked = _resolve(choices)  # before anything is loaded
+    if devices is not None and devices > 1 and not group.several():
+        from airctl.commands.together import run_together
+
+        sys.exit(run_together(devices, sys.argv[1:]))
     from airctl.commands import train as command
 
     started = command.started_config(run) if resume else None

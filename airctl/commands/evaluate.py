@@ -12,6 +12,7 @@ from airctl.errors import ConfigError
 from airctl.evaluation import evaluate_boxes, evaluate_counts, evaluate_densities, outcomes, shares
 from airctl.evaluation.gallery import make_gallery
 from airctl.files import write_text
+from airctl.group import current
 from airctl.inference import find
 from airctl.reporting import figures
 from airctl.reporting.tables import count_table
@@ -44,24 +45,28 @@ def evaluate(
     defaults, are part of the names, so that no evaluation replaces another one. An exported model has no such folder,
     and nothing is written.
 
+    Under torchrun all processes share the work, return the result, and the first writes it.
+
     ``log_likelihood`` is a number of samples, from which log p(x) of each scene is estimated by importance sampling.
     ``num_steps`` lets the model propose more objects than it does by itself; ``accurate_enough`` of the result tells
     whether ``min_accuracy`` was reached. ``warn`` is told if the run's data file is not the one that it was trained on.
     """
-    loaded = load(run, checkpoint, device)
-    shown = scenes_of(loaded, data, split, warn)
-    if not shown.split.counted.all():
-        raise ConfigError(
-            f"{shown.path} has no true counts to compare with, since it was made of pictures: "
-            "name scenes of generate-data with data=FILE",
-            "data",
-        )
+    group = current()
+    with group.leader_first():
+        loaded = load(run, checkpoint, device)
+        shown = scenes_of(loaded, data, split, warn)
+        if not shown.split.counted.all():
+            raise ConfigError(
+                f"{shown.path} has no true counts to compare with, since it was made of pictures: "
+                "name scenes of generate-data with data=FILE",
+                "data",
+            )
     model, log_p, true = loaded.model, loaded.log_p(num_steps), shown.split
-    found = find(model, shown.images, log_p, shown.path.parent)
+    found = find(model, shown.images, log_p, shown.path.parent, group)
     noise = generator(seed, "evaluate", 0, loaded.device)
-    counted = evaluate_counts(model, shown.images, found.counts, true.counts, log_p, noise)
+    counted = evaluate_counts(model, shown.images, found.counts, true.counts, log_p, noise, group)
     density_noise = generator(seed, "densities", 0, loaded.device)
-    dense = evaluate_densities(model, shown.images, log_p, log_likelihood, density_noise)
+    dense = evaluate_densities(model, shown.images, log_p, log_likelihood, density_noise, group)
     named = outcomes(found, true.images, true.boxes)
     measured = {
         field.name: getattr(part, field.name)
@@ -79,7 +84,7 @@ def evaluate(
         outcomes=shares(named),
         accurate_enough=counted.count_accuracy >= min_accuracy,
     )
-    if loaded.is_run:
+    if loaded.is_run and group.leads:
         gallery = make_gallery(model, found, true, named, log_p, generator(seed, "gallery", 0, loaded.device))
         _keep(loaded, shown, result, {"step": loaded.step, **gallery})
     return result

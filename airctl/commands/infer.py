@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
 from airctl.commands.found_files import FoundFiles, check_folder, mended
 from airctl.commands.found_files import key as row_key
+from airctl.commands.import_pictures import fitting_in
 from airctl.commands.loaded import Loaded, load
+from airctl.commands.shares import Merged, Shares
 from airctl.errors import ConfigError
+from airctl.group import current
 from airctl.inference import Found, check_choices, find_in_pictures
 from airctl.results.found import FoundOrigin
 from airctl.scenes import Fitting, Picture, read_scenes
@@ -46,47 +48,59 @@ def infer(
     Into the folder ``out`` go the tables counts.csv and objects.csv, each picture with its boxes, what the model read
     beside what it drew, the objects cut out, and a page that shows all; with ``formats`` (of ``airctl.formats``) only
     those, in constant memory. ``resume`` goes on with the tables of a call that was stopped; ``shard`` (i, n) takes
-    the i-th of n parts of the pictures. ``ConfigError`` if ``out`` holds something, without ``force`` or ``resume``.
+    the i-th of n parts of the pictures. Under torchrun the processes share them; the first writes, and returns what all
+    have found, the others return nothing. ``ConfigError`` if ``out`` holds something, without ``force`` or ``resume``.
     ``refuse`` is given the error of a picture that cannot be read, or that objects of the size that ``fitting`` says do
     not fit into; without it, that ``InputFileError`` is raised. ``ConfigError`` for a choice that has no effect.
     """
-    loaded = run if isinstance(run, Loaded) else load(run, checkpoint, device, key)
+    group, done, place = current(), set[str](), None if out is None else Path(out)
     fitting = fitting or Fitting()
-    check_choices(loaded.model, fitting, num_steps)
     part, parts = shard
-    if not 1 <= part <= parts:
-        raise ConfigError(f"shard={part}/{parts}: expected the number of one of the parts", "shard")
-    if (formats or resume) and out is None:
-        raise ConfigError("there is no folder to write to: say out=FOLDER", "out")
-    done: set[str] = set()
-    if out is not None:
-        out = Path(out)
+    with group.leader_first():
+        loaded = run if isinstance(run, Loaded) else load(run, checkpoint, device, key)
+        check_choices(loaded.model, fitting, num_steps)
+        if not 1 <= part <= parts:
+            raise ConfigError(f"shard={part}/{parts}: expected the number of one of the parts", "shard")
+        if (formats or resume) and out is None:
+            raise ConfigError("there is no folder to write to: say out=FOLDER", "out")
+    if place is not None:
         if not resume:
-            check_folder(out, force)
+            group.told(lambda: check_folder(place, force))
         formats = formats or ("csv",) * resume
-        done = mended(out) if resume else done
-
-    def wanted(name: str, unit: str) -> bool:
-        return part_of(unit, parts) == part and row_key(name) not in done
-
-    pictures = read_scenes(images, dataset, refuse, wanted)
-    found = found_in(loaded, pictures, fitting, num_steps, min_score, exclude_edges, refuse)
-    return _written(found, out, formats, resume, loaded.origin) if out is not None else found
-
-
-def part_of(unit: str, parts: int) -> int:
-    """Which of so many parts, from 1, has a picture of a stack, or a file with all its pages, by its name alone."""
-    return zlib.crc32(unit.encode("utf-8", "surrogateescape")) % parts + 1
+        done = group.told(lambda: mended(place)) if resume else done
+    shares = Shares(part, parts, group)
+    found = found_in(
+        loaded, images, fitting, shares, dataset=dataset, refuse=refuse, done=done, num_steps=num_steps,
+        min_score=min_score, exclude_edges=exclude_edges,
+    )  # fmt: skip
+    return _written(found, place, formats, resume, loaded.origin) if place is not None and group.leads else found
 
 
 def found_in(
-    loaded: Loaded, pictures: Iterator[Picture], fitting: Fitting, num_steps: int | None = None,
-    min_score: float = 0.0, exclude_edges: bool = False, refuse: Refuse | None = None,
+    loaded: Loaded, images: Sequence[Path | str], fitting: Fitting, shares: Shares, *, dataset: str | None = None,
+    refuse: Refuse | None = None, done: Container[str] = (), fit_in: float | None = None,
+    num_steps: int | None = None, min_score: float = 0.0, exclude_edges: bool = False,
 ) -> Iterator[Found]:  # fmt: skip
-    """What the model finds in each of ``pictures``, some of which are in memory at a time."""
-    for batch in _batches(pictures):
-        for found in find_in_pictures(loaded.model, batch, fitting, num_steps, refuse=refuse):
-            yield found.kept(min_score, exclude_edges)
+    """What the model finds in each of the pictures of ``images``, some of which are in memory at a time.
+
+    Without those whose names, as ``key`` writes them, are ``done``, and those that an object of ``fit_in`` pixels does
+    not fit into. Of several processes the first gets all of it.
+    """
+    merged = Merged(shares.group, shares, refuse)
+
+    def wanted(name: str, unit: str) -> bool:
+        return shares(unit) and row_key(name) not in done
+
+    def batches() -> Iterator[list[tuple[int, Found]]]:
+        read = fitting_in(read_scenes(images, dataset, merged.refuse, wanted), fit_in, merged.refuse)
+        for batch in _batches((shares.place, one) for one in read):
+            pictures, left = [picture for _, picture in batch], iter(batch)
+            found = find_in_pictures(loaded.model, pictures, fitting, num_steps, refuse=merged.refuse)
+            # Of those that were refused there is nothing; the others come in the order of the pictures.
+            placed = [(next(p for p, picture in left if picture.name == one.image), one) for one in found]
+            yield [(place, one.kept(min_score, exclude_edges)) for place, one in placed]
+
+    return merged(batches())
 
 
 def _written(
@@ -99,11 +113,11 @@ def _written(
             yield one
 
 
-def _batches(pictures: Iterator[Picture]) -> Iterator[list[Picture]]:
-    batch: list[Picture] = []
+def _batches(pictures: Iterator[tuple[int, Picture]]) -> Iterator[list[tuple[int, Picture]]]:
+    batch: list[tuple[int, Picture]] = []
     for picture in pictures:
         batch.append(picture)
-        if len(batch) == _BATCH or sum(p.values.size for p in batch) > _BATCH_PIXELS:
+        if len(batch) == _BATCH or sum(p.values.size for _, p in batch) > _BATCH_PIXELS:
             yield batch
             batch = []
     if batch:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from airctl.commands.found_files import TABLES, key, line
-from airctl.commands.infer import part_of
+from airctl.commands.shares import part_of
 from airctl.errors import InputFileError
 from airctl.files import atomic_path
 from airctl.formats.csv_tables import COUNTS, OBJECTS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from airctl import scenes
 from airctl.config import Config
 from airctl.errors import ConfigError, InputFileError
 from airctl.files import is_regular, sha256_of
+from airctl.group import Group, current
 from airctl.model import require_known
 from airctl.reporting.figures import save, training_figures
 from airctl.results.frames import checked
@@ -43,41 +45,65 @@ def train(
     ``RunInUseError`` while another process writes there, ``NotFiniteError`` when even an eighth of the learning rate
     does not keep the loss finite.
 
+    Under torchrun all processes share the run: each has its part of every batch, and the first owns the folder.
+
     ``say`` is told what happens, and ``warn`` (by default ``say``) of a model that stops learning to count.
     ``tensorboard`` keeps the metrics in the run's tensorboard folder too.
     """
+    group = current()
+    if not group.leads:
+        tensorboard, on_progress, say, warn = False, lambda progress: None, lambda message: None, None
     folder, started = RunFolder(Path(run)), started_config(run)
-    if started is not None and not resume:
-        raise ConfigError(
-            f"{run} already holds a run: say resume=True to go on with it, or choose another run folder", "resume"
-        )
-    config = config or started or configs.preset("fast")
-    data = Path(data) if data is not None else _own_data(folder, started is not None)
-    board = Board(folder.path / "tensorboard") if tensorboard else None
-    torch.set_num_threads(threads or min(2, torch.get_num_threads()))
-    chosen = pick_device(device)
-    split = scenes.keep_split(data, "train")
-    told = scenes.read_attributes(data)
-    size = scenes.object_size(told, split.boxes, split.images.shape[-1])
-    config = replace(fit_to_data(config, split.images.shape, size), picture=scenes.picture_of(told))
-    require_known(config)
-    session = Session(folder, config, split, chosen, on_progress, say, warn or say, board)  # refuses before it writes
-    with folder.lock():
+    with group.leader_first():
+        if started is not None and not resume:
+            raise ConfigError(
+                f"{run} already holds a run: say resume=True to go on with it, or choose another run folder", "resume"
+            )
+        config = config or started or configs.preset("fast")
+        data = Path(data) if data is not None else _own_data(folder, started is not None)
+        board = Board(folder.path / "tensorboard") if tensorboard else None
+        torch.set_num_threads(threads or min(2, torch.get_num_threads()))
+        chosen = pick_device(device)
+        split = scenes.keep_split(data, "train")
+        told = scenes.read_attributes(data)
+        size = scenes.object_size(told, split.boxes, split.images.shape[-1])
+        config = replace(fit_to_data(config, split.images.shape, size), picture=scenes.picture_of(told))
+        require_known(config)
+        _require_a_scene_each(config, group)
+        # Refuses before anything is written.
+        session = Session(folder, config, split, chosen, on_progress, say, warn or say, board, group)
+
+    def claim() -> None:
+        held.enter_context(folder.lock())
         if (folder.path / "config.toml").exists():
             _check_same_run(folder, config, data)
         else:
             folder.create(config, {"path": str(data.resolve()), "sha256": sha256_of(data), **told}, command)
-        say(f"writing to {run}, threads {torch.get_num_threads()}, device {chosen}")
-        result = session.run()
+
+    def draw() -> None:
         frames = checked(folder.read_frames(), str(folder.frames))
         save(training_figures(folder.read_metrics(), frames), folder.figures)
-        return result
+
+    with ExitStack() as held:
+        group.told(claim)
+        shared = f", {group.size} processes" if group.size > 1 else ""
+        say(f"writing to {run}, threads {torch.get_num_threads()}, device {chosen}{shared}")
+        result = session.run()
+        group.told(draw)  # and none ends before
+    return result
 
 
 def started_config(run: Path | str) -> Config | None:
     """The config of the run in a folder; None where none was started."""
     folder = RunFolder(Path(run))
-    return folder.config() if is_regular(folder.path / "config.toml") else None
+    return current().told(lambda: folder.config() if is_regular(folder.path / "config.toml") else None)
+
+
+def _require_a_scene_each(config: Config, group: Group) -> None:
+    if config.train.batch < group.size:
+        raise ConfigError(
+            f"train.batch={config.train.batch} is less than a scene for each of {group.size} processes: make it larger"
+        )
 
 
 def fit_to_data(config: Config, shape: tuple[int, ...], object_size: float = 22.0) -> Config:

@@ -13,6 +13,7 @@ from airctl.commands.estimators import known_estimators
 from airctl.commands.loaded import Loaded, Warn, load, place_of, scenes_of
 from airctl.errors import ConfigError
 from airctl.files import is_regular, write_text
+from airctl.group import current
 from airctl.inference import Images
 from airctl.laboratory import fit_baselines
 from airctl.laboratory import measure_variance as measure
@@ -74,15 +75,17 @@ def measure_variance(
 
     "all" among ``estimators`` is every one there is. A baseline that the run itself trained is used as it is; any other
     is first fitted on the frozen model for ``fit_steps`` batches that leave the measured one out. ``table_1`` adds
-    Table 1 of Drelich 2019, its figures beside ours.
+    Table 1 of Drelich 2019, its figures beside ours. Under torchrun the processes share the estimators.
     """
     if samples < 4:
         raise ConfigError(f"samples={samples}: expected at least 4, half to find a bias and half to test it", "samples")
     asked = _Asked(known_estimators(estimators), samples, batch, fit_steps, seed, data, warn, on_fit, on_sample)
     result: VarianceReport | None = None
+    group = current()
     with StopRequest() as stop:
-        for which in _checkpoints(Path(run), checkpoints or [checkpoint]):
-            loaded = load(run, which, device)
+        for which in group.told(lambda: _checkpoints(Path(run), checkpoints or [checkpoint])):
+            with group.leader_first():
+                loaded = load(run, which, device)
             on_checkpoint(loaded.step)
             try:
                 sha256, found = _measure(loaded, asked, stop)
@@ -98,12 +101,12 @@ def measure_variance(
                 seed=seed,
                 fit_steps=fit_steps,
                 checkpoints=[*before, found],
-                stopped_by=stop.signum,
+                stopped_by=(stopped_by := group.highest(stop.signum or 0) or None),
                 table_1=_table_1(found) if table_1 else None,
             )
-            if loaded.is_run:
+            if loaded.is_run and group.leads:
                 _keep(loaded.folder, result)
-            if stop.signum is not None:
+            if stopped_by is not None:
                 break
     assert result is not None
     return result
@@ -152,9 +155,10 @@ def _checkpoints(run: Path, names: Sequence[str]) -> list[str]:
 def _measure(loaded: Loaded, asked: _Asked, stop: StopRequest) -> tuple[str, VarianceAtStep]:
     """The sha256 of the data, and the estimators at one checkpoint, after fitting the baselines the run has not."""
     config, model, batch = loaded.config, loaded.model, asked.batch
-    shown = scenes_of(loaded, asked.data, "train", asked.warn)
-    if len(shown.images) < 2 * batch:
-        raise ConfigError(f"batch={batch}: {shown.path} has only {len(shown.images)} training scenes", "batch")
+    with current().leader_first():
+        shown = scenes_of(loaded, asked.data, "train", asked.warn)
+        if len(shown.images) < 2 * batch:
+            raise ConfigError(f"batch={batch}: {shown.path} has only {len(shown.images)} training scenes", "batch")
     measured, rest = shown.images[:batch].all().float() / 255, shown.images[batch:]
     chosen, fitted = _estimators(loaded, asked)
     if fitted:
@@ -162,7 +166,8 @@ def _measure(loaded: Loaded, asked: _Asked, stop: StopRequest) -> tuple[str, Var
         make = _generators(asked.seed, "fit", loaded.device)
         fit_baselines(model, [chosen[name] for name in fitted], batches, loaded.log_p(), asked.fit_steps, make)
     make, stopped = _generators(asked.seed, "variance", loaded.device), lambda: stop.signum is not None
-    reports = measure(model, chosen, measured, loaded.log_p(), asked.samples, make, asked.on_sample, stopped)
+    log_p, group = loaded.log_p(), current()
+    reports = measure(model, chosen, measured, log_p, asked.samples, make, asked.on_sample, stopped, group)
     return shown.sha256, VarianceAtStep(
         step=loaded.step,
         weights_sha256=loaded.weights_sha256,

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from airctl.config import Config
+from airctl.group import ALONE, Group
 from airctl.model import AIR, Objects
 from airctl.objectives import Terms
 from airctl.scenes.spec import NO_COUNT
@@ -36,14 +37,19 @@ class CountState:
     num_steps: int
 
     @classmethod
-    def of(cls, model: AIR, passed: Iterable[tuple[Objects, Terms]], true_counts: Tensor) -> CountState:
-        """From passes of ``model`` over the scenes whose ``true_counts`` [S] these are; NO_COUNT is unknown."""
+    def of(
+        cls, model: AIR, passed: Iterable[tuple[Objects, Terms]], true_counts: Tensor, group: Group = ALONE
+    ) -> CountState:
+        """From passes of ``model`` over the scenes whose ``true_counts`` [S] these are; NO_COUNT is unknown.
+
+        Each process of a ``group`` has passed over its own, and all get the same state.
+        """
         chunks = []
         for objects, terms in passed:
             posterior = model.network.read(terms.log_q, terms.log_w)
             objective = model.network.objective(terms.log_q, terms.log_w)
             chunks.append((objects.code.by_count(posterior), objective, terms.log_likelihood[:, 0]))
-        log_q, elbo, empty = (torch.cat(parts) for parts in zip(*chunks, strict=True))
+        log_q, elbo, empty = (group.joined([chunk[i] for chunk in chunks]) for i in range(3))
         q = log_q.exp().double()
         known = true_counts != NO_COUNT
         number = max(1, int(known.sum()))

@@ -19,7 +19,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from airctl.group import ALONE, Group
 from airctl.inference import Images, chunk_of, passes
+from airctl.inference.passes import chunks
 from airctl.model import AIR, Likelihood, Noise, Objects
 from airctl.objectives import Terms
 from airctl.objectives.importance import log_weights
@@ -34,28 +36,31 @@ def summed(objects: Objects, terms: Terms) -> Tensor:
 
 
 def log_evidence(
-    model: AIR, images: Tensor | Images, log_p: Tensor, samples: int, generator: torch.Generator
+    model: AIR, images: Tensor | Images, log_p: Tensor, samples: int, generator: torch.Generator, group: Group = ALONE
 ) -> Tensor:
     """The estimate of log p(x) from ``samples`` samples for each of uint8 ``images`` [S, D, D], nats, float64 [S].
 
     ``log_p`` [M + 1] is the count prior, and its length says how many objects are proposed.
     """
     size = len(log_p) - 1
-    found = []
-    for scenes in images.split(max(1, min(SCENES, chunk_of(tuple(images.shape)) // COPIES))):
+    found: list[Tensor] = []
+    for scenes, is_mine in chunks(images, max(1, min(SCENES, chunk_of(tuple(images.shape)) // COPIES)), group):
         total = torch.full((len(scenes),), -torch.inf, dtype=torch.float64, device=scenes.device)
         for start in range(0, samples, COPIES):
             copies = min(COPIES, samples - start)
-            passed = passes(model, scenes, log_p, partial(_several, model, copies, size, generator))
-            objects, terms = next(passed)
+            noise = model.noise(len(scenes) * copies, generator, size)
+            if not is_mine:
+                continue
+            objects, terms = next(passes(model, scenes, log_p, partial(_given, noise)))
             each = summed(objects, terms).double().logsumexp(1).unflatten(0, (len(scenes), copies))
             total = torch.logaddexp(total, each.logsumexp(1))
-        found.append(total - math.log(samples))
-    return torch.cat(found)
+        if is_mine:
+            found.append(total - math.log(samples))
+    return group.joined(found)
 
 
-def _several(model: AIR, copies: int, size: int, generator: torch.Generator, batch: int) -> Noise:
-    return model.noise(batch * copies, generator, size)
+def _given(noise: Noise, batch: int) -> Noise:
+    return noise
 
 
 def bits_per_dimension(objects: Objects, terms: Terms, likelihood: Likelihood) -> Tensor:
@@ -73,16 +78,24 @@ def bits_per_dimension(objects: Objects, terms: Terms, likelihood: Likelihood) -
 
 
 def evaluate_densities(
-    model: AIR, images: Tensor | Images, log_p: Tensor, samples: int | None, generator: torch.Generator
+    model: AIR,
+    images: Tensor | Images,
+    log_p: Tensor,
+    samples: int | None,
+    generator: torch.Generator,
+    group: Group = ALONE,
 ) -> DensityReport:
-    """Both for uint8 ``images`` [S, D, D]; log p(x) only if ``samples`` says from how many."""
+    """Both for uint8 ``images`` [S, D, D]; log p(x) only if ``samples`` says from how many.
+
+    The processes of a ``group`` share the passes.
+    """
     size = len(log_p) - 1
-    passed = passes(model, images, log_p, lambda batch: model.noise(batch, generator, size))
-    bits = torch.cat([bits_per_dimension(objects, terms, model.likelihood) for objects, terms in passed])
+    passed = passes(model, images, log_p, lambda batch: model.noise(batch, generator, size), group)
+    bits = group.joined([bits_per_dimension(objects, terms, model.likelihood) for objects, terms in passed])
     report = DensityReport(bits_per_dimension=float(bits.double().mean()))
     if samples is None:
         return report
-    nats = log_evidence(model, images, log_p, samples, generator)
+    nats = log_evidence(model, images, log_p, samples, generator, group)
     error = float(nats.std() / math.sqrt(len(nats))) if len(nats) > 1 else None
     return DensityReport(
         bits_per_dimension=report.bits_per_dimension,

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from airctl.group import ALONE, Group
 from airctl.inference.answer import Answer
 from airctl.inference.images import Images
 from airctl.inference.passes import passes
@@ -47,16 +48,21 @@ def detections(model: AIR, objects: Objects, terms: Terms) -> Detections:
     )
 
 
-def find(model: AIR, images: Tensor | Images, log_p: Tensor, folder: Path | None = None) -> Detections:
+def find(
+    model: AIR, images: Tensor | Images, log_p: Tensor, folder: Path | None = None, group: Group = ALONE
+) -> Detections:
     """What the model finds in ``images`` (uint8 [S, H, W]), M objects proposed for a count prior ``log_p`` [M + 1].
 
-    Reconstructions too many for the memory lie in a file without a name in ``folder`` (``Rows``).
+    Reconstructions too many for the memory lie in a file without a name in ``folder`` (``Rows``). The processes of a
+    ``group`` share the passes, and all get what all have found.
     """
     noise = lambda batch: model.mean_noise(batch, len(log_p) - 1)  # noqa: E731
+    found = (vars(detections(model, *passed)) for passed in passes(model, images, log_p, noise, group))
+    if group.size > 1:
+        found = (part for some in group.each(list(found)) for part in some)
     drawn = Rows(tuple(images.shape), np.uint8, folder)
     parts = []
-    for objects, terms in passes(model, images, log_p, noise):
-        part = vars(detections(model, objects, terms))
+    for part in found:
         drawn.append(part.pop("drawn"))
         parts.append(part)
     return Detections(

@@ -15,7 +15,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from itertools import zip_longest
@@ -23,6 +23,7 @@ from itertools import zip_longest
 import torch
 from torch import Tensor, nn
 
+from airctl.group import ALONE, Group
 from airctl.laboratory.streams import BiasTest, Slices, Stream
 from airctl.model import AIR, Objects
 from airctl.objectives import Estimator, Exact, Terms, observe, terms_of
@@ -110,6 +111,7 @@ def measure_variance(
     make_generator: Callable[[str, int], torch.Generator],
     on_sample: Callable[[int, int], None] = lambda done, of: None,
     should_stop: Callable[[], bool] = lambda: False,
+    group: Group = ALONE,
 ) -> dict[str, EstimatorReport]:
     """Take ``samples`` gradients of each estimator on the batch ``canvas`` [B, D, D], pixels in [0, 1].
 
@@ -117,6 +119,8 @@ def measure_variance(
     so that a row of the table does not depend on which others are measured. Asked to stop it reports the estimators of
     which it has two samples or more; without two of the exact gradient it raises ``KeyboardInterrupt``.
     ``on_sample(done, of)`` counts roll-outs; it is called by one thread at a time, which need not be the caller's.
+    The processes of a ``group`` share the estimators, a family of them at a time, so that the figures are those of one
+    process; the progress is that of the caller's part.
     """
     for chosen in estimators.values():
         chosen.modules.eval()  # what remembers its past must not go on learning here
@@ -124,6 +128,7 @@ def measure_variance(
     exact = next((name for name, chosen in estimators.items() if isinstance(chosen, Exact)), "exact")
     estimators = {exact: Exact(), **estimators}  # the truth is measured in any case
     families = _families(estimators, exact)
+    families = families[group.rank :: group.size]
     work, done = samples * sum(estimators[names[0]].copies for names in families), 0
     one_by_one = threading.Lock()
 
@@ -139,26 +144,30 @@ def measure_variance(
         family = {name: estimators[name] for name in names}
         return _measured(model, family, canvas, log_p, samples, make_generator, rolled)
 
-    def reported(kept: Mapping[str, _Measurement], truth: Stream) -> dict[str, EstimatorReport]:
-        if truth.number < 2:
-            return {}
-        return {name: one.report(truth.mean) for name, one in kept.items() if one.gradients.number > 1}
+    own_truth: Future[Stream] = Future()  # what the leader finds in its first family
+    truth: Future[tuple[int, Tensor]] = Future()  # how many exact gradients there were, and their mean
 
-    def with_truth() -> tuple[Stream, dict[str, EstimatorReport]]:
-        kept = measured(families[0])
-        truth = kept[exact].gradients
-        return truth, reported(kept, truth)
-
-    def against_truth(names: Sequence[str]) -> dict[str, EstimatorReport]:
-        kept = measured(names)
-        return reported(kept, first.result()[0])
+    def reported(names: Sequence[str]) -> dict[str, EstimatorReport]:
+        try:
+            kept = measured(names)
+            if exact in names:
+                own_truth.set_result(kept[exact].gradients)
+        except BaseException as error:
+            if exact in names:
+                own_truth.set_exception(error)
+            raise
+        number, mean = truth.result()
+        return {name: one.report(mean) for name, one in kept.items() if number > 1 and one.gradients.number > 1}
 
     with _one_thread_each(1 if canvas.is_cuda else AT_ONCE) as pool:
-        first = pool.submit(with_truth)
-        others = [pool.submit(against_truth, names) for names in families[1:]]
-        reports = first.result()[1]
-        for future in others:
-            reports |= future.result()
+        futures = [pool.submit(reported, names) for names in families]
+        try:
+            truth.set_result(group.told(lambda: (own_truth.result().number, own_truth.result().mean)))
+        except BaseException as error:
+            truth.set_exception(error)  # for those who wait for it
+            raise
+        mine = {name: report for future in futures for name, report in future.result().items()}
+    reports = {name: report for some in group.each(mine) for name, report in some.items()}
     if not reports:
         raise KeyboardInterrupt
     return _with_costs({name: reports[name] for name in asked if name in reports})

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, ContinuousBernoulli, Distribution, Laplace, Normal, constraints
 
+from airctl.batch import whole
 from airctl.config import Config
 from airctl.model.codes import Code
 from airctl.model.layers import Layers
@@ -167,7 +168,7 @@ class OptimalGaussian(Gaussian):
     @torch.no_grad()
     def _update(self, squares: Tensor, pixels: int) -> None:
         weights = (-0.5 * squares / self.variance).softmax(-1)
-        best = (weights * squares).sum(-1).mean() / pixels
+        best = whole((weights * squares).sum(-1)).mean() / pixels
         self.variance.lerp_(best.clamp(min=HALF**2), 1 - self.KEPT)
 
     def _learn(self, squares: Tensor, pixels: int) -> None:

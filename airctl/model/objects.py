@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from airctl.batch import normal
 from airctl.model.codes import Code
 from airctl.model.layers import Layers
 from airctl.model.poses import Poses
@@ -29,11 +30,7 @@ class Noise:
     @classmethod
     def draw(cls, batch: int, objects: int, what: int, generator: torch.Generator) -> Noise:
         """Fresh numbers from ``generator``, on its device."""
-        device = generator.device
-        return cls(
-            torch.randn(batch, objects, 3, generator=generator, device=device),
-            torch.randn(batch, objects, what, generator=generator, device=device),
-        )
+        return cls(normal((batch, objects, 3), generator), normal((batch, objects, what), generator))
 
 
 @dataclass(frozen=True)

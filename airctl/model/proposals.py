@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from airctl.batch import uniform
 from airctl.config import Config
 from airctl.model.codes import Code
 from airctl.model.objects import Latents, Noise
@@ -146,8 +147,8 @@ class Proposals(nn.Module):
         """
         height, width = ((side + 1) // CELL for side in canvas.shape[1:])
         shape = (len(canvas), height, width)
-        uniform = torch.rand(shape, generator=generator, device=canvas.device).clamp(1e-9, 1 - 1e-7)
-        scores = -self.exploration * torch.log(-torch.log(uniform))
+        drawn = uniform(shape, generator).clamp(1e-9, 1 - 1e-7)
+        scores = -self.exploration * torch.log(-torch.log(drawn))
         if step is not None and step < self.steps:
             span = 2 * round(self.object_size / 4) + 1
             ink = F.avg_pool2d(canvas[:, None], span, CELL, span // 2, count_include_pad=True)[:, 0]

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from airctl.batch import whole
 from airctl.model import Objects
 from airctl.model.networks import Cell, mlp
 
@@ -58,6 +59,7 @@ class MovingAverage(Baseline):
     @torch.no_grad()
     def observe(self, signal: Tensor, drawn: Tensor) -> None:
         if self.training:
+            signal, drawn = whole(signal), whole(drawn)
             number = drawn.sum(0)
             batch_mean = (drawn * signal).sum(0) / number.clamp_min(1)
             keep = torch.where(number > 0, self.decay, 1.0)

@@ -16,6 +16,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from airctl.batch import uniform
 from airctl.model import Objects
 from airctl.objectives.terms import Estimator, Surrogate, Terms
 
@@ -64,8 +65,7 @@ class Concrete(Estimator):
 
 def logistic(like: Tensor, generator: torch.Generator) -> Tensor:
     """Standard logistic numbers of the shape of ``like``."""
-    uniform = torch.rand(like.shape, generator=generator, dtype=like.dtype, device=like.device)
-    return uniform.logit(eps=torch.finfo(like.dtype).eps)
+    return uniform(like.shape, generator, like.dtype).logit(eps=torch.finfo(like.dtype).eps)
 
 
 def relaxed_terms(objects: Objects, terms: Terms, presence: Tensor) -> Tensor:

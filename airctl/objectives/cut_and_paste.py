@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from airctl.batch import mine, whole
 from airctl.model import AIR, Map, Objects, Proposals
 from airctl.model.posteriors import loc_and_sd
 from airctl.model.windows import shifted
@@ -56,6 +57,10 @@ class Pairs:
     what: Tensor  # [S, L, C] z_what of each alone
     present: Tensor  # [S, L] 1 where there is an object
 
+    def rows(self, which: slice) -> Pairs:
+        """Some of the scenes."""
+        return Pairs(*(values[which] for values in vars(self).values()))
+
 
 @dataclass(frozen=True)
 class CutAndPaste:
@@ -66,11 +71,17 @@ class CutAndPaste:
     tries: int
 
     def __call__(self, model: AIR, objects: Objects, terms: Terms, generator: torch.Generator) -> Tensor:
-        """The loss of one lesson, [] nats per made scene; 0 where too few scenes are explained well enough."""
+        """The loss of one lesson, [] nats per made scene; 0 where too few scenes are explained well enough.
+
+        Where several processes share a batch, all make the same scenes of all of it, and each has its part of the loss.
+        """
         network = model.network
         assert isinstance(network, Proposals)
-        pairs = self.make(Explained.of(objects, terms), network.object_size, generator)
-        return objects.logits.new_zeros(()) if pairs is None else lesson(model, network, pairs)
+        found = Explained(*map(whole, vars(Explained.of(objects, terms)).values()))
+        pairs = self.make(found, network.object_size, generator)
+        if pairs is None or not len((part := pairs.rows(mine(len(pairs.canvas)))).canvas):
+            return objects.logits.new_zeros(())
+        return lesson(model, network, part) * (len(part.canvas) / len(pairs.canvas))
 
     @torch.no_grad()
     def make(self, found: Explained, object_size: float, generator: torch.Generator) -> Pairs | None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from airctl.batch import categories
 from airctl.model import Objects
 from airctl.objectives.score_function import sample_codewords
 from airctl.objectives.terms import Estimator, Surrogate, Terms, at
@@ -28,7 +29,7 @@ class MeasureValued(Estimator):
     def __call__(self, objects: Objects, terms: Terms, generator: torch.Generator) -> Surrogate:
         codewords = sample_codewords(terms, generator)
         q = terms.code.beyond(terms.log_q, codewords)
-        return self.given(objects, terms, codewords, torch.multinomial(q, 1, generator=generator)[:, 0])
+        return self.given(objects, terms, codewords, categories(q, 1, generator)[:, 0])
 
     def given(self, objects: Objects, terms: Terms, codewords: Tensor, further: Tensor) -> Surrogate:
         """The surrogate for sampled ``codewords`` [B], and ``further`` [B] had the decision that stopped gone on."""

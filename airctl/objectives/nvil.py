@@ -14,6 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from airctl.batch import whole
 from airctl.objectives.baselines import Baseline
 from airctl.objectives.score_function import ScoreFunction, per_step_signal
 from airctl.objectives.terms import Terms, at
@@ -39,7 +40,7 @@ class RunningMoments(nn.Module):
     def observe(self, signal: Tensor, drawn: Tensor) -> None:
         """See ``signal`` [B, N] where ``drawn`` [B, N]."""
         if self.training:
-            seen = signal[drawn]
+            seen = whole(signal)[whole(drawn)]
             self.mean.lerp_(seen.mean(), 1 - self.decay)
             self.variance.lerp_(seen.var(correction=0), 1 - self.decay)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from airctl.batch import categories
 from airctl.model import Objects
 from airctl.objectives.terms import Estimator, Surrogate, Terms, at
 
@@ -26,7 +27,7 @@ class RLOO(Estimator):
 
     def __call__(self, objects: Objects, terms: Terms, generator: torch.Generator) -> Surrogate:
         q = terms.log_q.detach().exp()
-        return self.given(objects, terms, torch.multinomial(q, self.samples, replacement=True, generator=generator))
+        return self.given(objects, terms, categories(q, self.samples, generator))
 
     def given(self, objects: Objects, terms: Terms, codewords: Tensor) -> Surrogate:
         """The surrogate for sampled ``codewords`` [B, K]."""

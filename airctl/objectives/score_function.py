@@ -16,6 +16,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from airctl.batch import categories
 from airctl.model import Objects
 from airctl.objectives.baselines import Baseline
 from airctl.objectives.terms import Estimator, Surrogate, Terms, at
@@ -25,7 +26,7 @@ Signal = Callable[[Terms, Tensor], Tensor]
 
 def sample_codewords(terms: Terms, generator: torch.Generator) -> Tensor:
     """A codeword ~ q for each scene, [B]."""
-    return torch.multinomial(terms.log_q.detach().exp(), 1, generator=generator)[:, 0]
+    return categories(terms.log_q.detach().exp(), 1, generator)[:, 0]
 
 
 def per_step_signal(terms: Terms, codewords: Tensor) -> Tensor:

@@ -86,7 +86,10 @@ class Surrogate:
 
 
 class Estimator(Protocol):
-    """From objects and their terms to a surrogate. Randomness comes from ``generator`` only.
+    """From objects and their terms to a surrogate. Randomness comes from ``generator`` only, by ``airctl.batch``.
+
+    Its losses are means over the scenes of a batch, which several processes may share: what else is kept of a batch is
+    kept of all its rows (``airctl.batch.whole``).
 
     ``modules`` holds what the estimator itself learns or remembers (a baseline), so that optimisers and checkpoints
     can take it along; most hold nothing. The other two say which pass it needs; ``observe`` makes it.

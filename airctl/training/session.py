@@ -1,7 +1,8 @@
 """One call of a training: from the newest whole checkpoint to the last step, or to a signal, without a trace.
 
 What a step does depends on the checkpoint before it and on (seed, purpose, step), on nothing else. So a run that was
-stopped anywhere and started again ends with the same bytes as the run that was not.
+stopped anywhere and started again ends with the same bytes as the run that was not. Of several processes each has a
+session; all make the same steps, and the leader owns the folder.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from airctl import scenes
 from airctl.config import Config
 from airctl.errors import InputFileError, NotFiniteError
 from airctl.evaluation.collapse import CountState, advice
+from airctl.group import ALONE, Group
 from airctl.inference import Images, passes, usual_of
 from airctl.model import Proposals
 from airctl.objectives import Labels
@@ -76,8 +78,9 @@ class Session:
         say: Callable[[str], None],
         warn: Callable[[str], None],
         board: Board | None,
+        group: Group = ALONE,
     ) -> None:
-        self.folder, self.config, self.device = folder, config, device
+        self.folder, self.config, self.device, self.group = folder, config, device, group
         self.on_progress, self.say, self.warn, self.board = on_progress, say, warn, board
         self.collapses: list[str | None] = []  # what each validation of this call found
         held_out = config.train.validation
@@ -101,33 +104,35 @@ class Session:
         self.origin = self.folder.origin()
         with StopRequest() as stop:
             self._restore()
-            while self.state.step < self.config.train.steps and stop.signum is None:
+            while self.state.step < self.config.train.steps and not self.group.highest(stop.signum or 0):
                 try:
                     self._step()
                 except NotFiniteError as error:
                     self._slow_down(error)
             if self.state.step not in checkpoint.steps(self.folder.checkpoints):
                 self._save()
-        self.folder.write_metrics_csv()
+            stopped_by = self.group.highest(stop.signum or 0) or None  # and none ends before all is saved
+        if self.group.leads:
+            self.folder.write_metrics_csv()
         if self.board is not None:
             self.board.close()
         seconds = time.monotonic() - started
         run = str(self.folder.path)
-        return TrainResult(run, self.state.step, seconds, self.state.validation_accuracy, stop.signum)
+        return TrainResult(run, self.state.step, seconds, self.state.validation_accuracy, stopped_by)
 
     def _step(self) -> None:
         settings, state = self.config.train, self.state
-        indices = self.order.at(state.step)
-        images = self.images.batch(indices)
+        indices = self.order.at(state.step)[self.group.rows(settings.batch)]
+        images, slowdown = self.images.batch(indices), 0.5**state.retries
         labels = None if self.labels is None else self.labels[torch.from_numpy(indices)]
-        surrogate = training_step(self.learner, self.config, images, state.step, 0.5**state.retries, labels)
+        surrogate = training_step(self.learner, self.config, images, state.step, slowdown, labels, self.group)
         self._require_finite_weights()
         state.step += 1
         row: dict[str, Any] = {"step": state.step, "elbo": surrogate.elbo.mean().item()}
         milestone = state.step % settings.validate_every == 0 or state.step == settings.steps
         if milestone and len(self.validation):
             row |= self._validate()
-        if state.step % METRICS_EVERY == 0 or len(row) > 2:
+        if self.group.leads and (state.step % METRICS_EVERY == 0 or len(row) > 2):
             self.folder.append_metrics(row)
             if self.board is not None:
                 self.board.add(row)
@@ -145,7 +150,7 @@ class Session:
             raise NotFiniteError(f"the weights are not finite at step {self.state.step}")
 
     def _watch(self) -> None:
-        if len(self.watched.images):
+        if self.group.leads and len(self.watched.images):
             self.folder.write_frame(self.watched.frame(self.learner.model, self.log_p, self.state.step))
 
     def _learn_what_is_usual(self) -> None:
@@ -158,8 +163,8 @@ class Session:
     def _validate(self) -> dict[str, float]:
         """Counts and ELBO on the scenes held out from the train split, under the prior at the annealing's end."""
         model = self.learner.model
-        chunks = passes(model, self.validation, self.log_p, model.mean_noise)
-        found = CountState.of(model, chunks, self.validation_counts)
+        chunks = passes(model, self.validation, self.log_p, model.mean_noise, self.group)
+        found = CountState.of(model, chunks, self.validation_counts, self.group)
         self._warn_of_collapse(found)
         if found.accuracy is None:
             return {"validation_elbo": found.elbo}
@@ -177,6 +182,8 @@ class Session:
             self.warn(f"step {self.state.step}: {advice(kind, found, self.config)}")
 
     def _save(self) -> None:
+        if not self.group.leads:
+            return
         self.folder.sync_metrics()
         learner, state = self.learner, self.state
         told = asdict(state) | self.origin
@@ -195,6 +202,12 @@ class Session:
         checkpoint.prune(folder, keep)
 
     def _restore(self) -> None:
+        """Begin with the newest checkpoint. The leader reads it; the others are given what it holds."""
+        held = self.group.told(self._from_newest)
+        if not self.group.leads:
+            self.state = State(**self.learner.take(held))
+
+    def _from_newest(self) -> bytes:
         newest, told = checkpoint.newest_valid(self.folder.checkpoints)
         for sentence in told:
             self.say(sentence)
@@ -207,6 +220,7 @@ class Session:
             self._tidy()  # the process that wrote it may have been killed before it could
             self.say(f"resumed at step {self.state.step} from {newest}")
         self.folder.rewind_metrics(self.state.step)
+        return self.learner.held(asdict(self.state)) if self.group.size > 1 else b""
 
     def _slow_down(self, error: NotFiniteError) -> None:
         """Go back to the newest checkpoint and go on with half the learning rate, a bounded number of times."""

@@ -16,10 +16,11 @@ from small import tiny
 
 from airctl.commands.executors import executor
 from airctl.commands.found_files import TABLES
-from airctl.commands.infer import infer, part_of
+from airctl.commands.infer import infer
 from airctl.commands.infer_parts import infer_in_parts
 from airctl.commands.processes import Processes
 from airctl.commands.ray_cluster import RETRIES, RayCluster
+from airctl.commands.shares import part_of
 from airctl.commands.sweep import sweep
 from airctl.commands.sweep_run import Job
 from airctl.errors import AirctlError, ConfigError, InputFileError, RunInUseError
