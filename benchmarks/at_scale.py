@@ -36,7 +36,7 @@ from airctl.files import write_text
 from airctl.reporting import table
 from airctl.scenes import SceneSpec, compose_scenes, load_glyphs
 from airctl.scenes.idx import MAX_BYTES
-from airctl.scenes.own import picture_paths
+from airctl.scenes.own_pictures import picture_paths
 from benchmarks.scaling import USUAL, step_of
 
 MARK = "\n<!-- on paper: made by python -m benchmarks.at_scale -->\n"

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
+from airctl.cli.found_output import FoundTold, Refused
 from airctl.cli.shell import DEVICE, FILE, JSON, Word, airctl, echo, say, words
-from airctl.cli.told import FoundTold, Refused
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]

@@ -10,9 +10,9 @@ import click
 from tqdm import tqdm
 
 from airctl.cli.counting import Size
+from airctl.cli.found_output import FoundTold, Refused
 from airctl.cli.placing import in_parts, places
 from airctl.cli.shell import CHECKPOINT, DEVICE, FILE, KEY, Word, airctl, words
-from airctl.cli.told import FoundTold, Refused
 
 
 class Shard(click.ParamType):  # type: ignore[type-arg]

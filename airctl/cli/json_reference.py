@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airctl.results import door
+from airctl.results import as_json
 from airctl.results.evaluation import Evaluation
 from airctl.results.found import FoundPicture
 from airctl.results.generated import Generated, GeneratedCells
@@ -22,7 +22,7 @@ Written by `make docs` from the results themselves; a test keeps the two equal. 
 (`infer` and `count` one per picture, each on a line). The same objects are the result files of a run folder, there with
 one more key: `sha256`, of all the others as JSON on one line with sorted keys. `airctl verify` checks it.
 
-Every object has `"schema": {door.SCHEMA}`, which changes when a key is renamed or means something else; a new key does
+Every object has `"schema": {as_json.SCHEMA}`, which changes when a key is renamed or means something else; a new key does
 not change it, so ignore keys that you do not know. Keys are snake_case. A number that is not finite is `null`.
 `NAME` stands for the keys of an object whose keys are data, `[]` for the items of a list. "pixels" are those of the
 canvas unless the table says otherwise, ELBOs are in nats per scene.
@@ -62,7 +62,7 @@ def _section(name: str, kind: type[Any], words: str) -> str:
     lines += ["| key | type | unit | meaning |", "|---|---|---|---|"]
     lines += [
         f"| `{key}` | {type_name} | {unit} | {meaning.replace('|', chr(92) + '|')} |"
-        for key, type_name, unit, meaning in [("schema", "integer", "", "number of this format"), *door.rows(kind)]
+        for key, type_name, unit, meaning in [("schema", "integer", "", "number of this format"), *as_json.rows(kind)]
     ]
     return "\n".join(lines) + "\n"
 

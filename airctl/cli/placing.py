@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
+from airctl.cli.found_output import FoundTold
 from airctl.cli.progress import CountBar
 from airctl.cli.shell import say
-from airctl.cli.told import FoundTold
 from airctl.errors import AirctlError
 
 Command = Callable[..., Any]

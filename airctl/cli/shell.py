@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from airctl import _version, errors, group
 from airctl.config import hint
-from airctl.results.door import dumps, to_json
+from airctl.results.as_json import dumps, to_json
 
 if TYPE_CHECKING:
     WordType = click.ParamType[str]

@@ -9,7 +9,7 @@ from typing import Any
 
 from airctl.errors import InputFileError
 from airctl.files import is_regular, sha256_of_stranger
-from airctl.results.door import SEAL, read_object, seal_of
+from airctl.results.as_json import SEAL, read_object, seal_of
 from airctl.results.verified import DIFFERS, MATCHES, MISSING, Link
 
 MOST = 1 << 38  # bytes of a file whose sha256 is computed

@@ -21,7 +21,7 @@ from airctl.group import current
 from airctl.inference import Found, check_choices
 from airctl.results.training import TrainResult
 from airctl.scenes import Fitting
-from airctl.scenes.own import Refuse
+from airctl.scenes.own_pictures import Refuse
 from airctl.training import Progress
 
 STEPS = 600

@@ -17,7 +17,7 @@ from airctl.inference import find
 from airctl.reporting import figures
 from airctl.reporting.tables import count_table
 from airctl.results import evaluation as results
-from airctl.results.door import read, to_json
+from airctl.results.as_json import read, to_json
 from airctl.results.evaluation import Evaluation
 from airctl.results.pictured import Gallery
 from airctl.training.randomness import generator

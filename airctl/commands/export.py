@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from airctl.commands.loaded import load
-from airctl.commands.places import require_free
+from airctl.commands.output_paths import require_free
 from airctl.training import exported, onnx_files
 from airctl.training.signed import Signer
 

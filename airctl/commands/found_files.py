@@ -24,7 +24,7 @@ from airctl.formats.writer import Writer, file_name
 from airctl.inference import Found
 from airctl.reporting.annotate import annotated, side_by_side
 from airctl.reporting.counts_page import CountsPage
-from airctl.results.door import sealed, to_json
+from airctl.results.as_json import sealed, to_json
 from airctl.results.found import FoundOrigin
 
 PAGE = "counts.html"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from airctl import scenes
-from airctl.results.door import from_json
+from airctl.results.as_json import from_json
 from airctl.results.generated import Generated
 from airctl.scenes.fetch import Say
 from airctl.scenes.generate import say_on_stderr

@@ -16,7 +16,7 @@ from airctl.results.imported import Imported
 from airctl.scenes import Picture
 from airctl.scenes.developing import check_size, require_bounded, require_fit
 from airctl.scenes.importing import TEST, TRAIN
-from airctl.scenes.own import Refuse
+from airctl.scenes.own_pictures import Refuse
 
 LEARNT_FROM = 64  # pictures, at most; more of one kind teach nothing new
 COUNTED = 2000  # the same with counts, each of which teaches something

@@ -15,7 +15,7 @@ from airctl.group import current
 from airctl.inference import Found, check_choices, find_in_pictures
 from airctl.results.found import FoundOrigin
 from airctl.scenes import Fitting, Picture, read_scenes
-from airctl.scenes.own import Refuse
+from airctl.scenes.own_pictures import Refuse
 
 _BATCH, _BATCH_PIXELS = 64, 2**25  # pictures read at once: so many, and no more once they have so many pixels
 

@@ -19,7 +19,7 @@ from airctl.commands.found_files import TABLES, check_folder
 from airctl.commands.infer import infer
 from airctl.commands.merged_tables import merge
 from airctl.errors import AirctlError, ConfigError, InputFileError
-from airctl.scenes.own import Refuse, picture_paths
+from airctl.scenes.own_pictures import Refuse, picture_paths
 from airctl.training.signals import StopRequest
 
 MOST = 400  # parts: merging them has two files of each open

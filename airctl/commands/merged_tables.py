@@ -15,7 +15,7 @@ from airctl.commands.shares import part_of
 from airctl.errors import InputFileError
 from airctl.files import atomic_path
 from airctl.formats.csv_tables import COUNTS, OBJECTS
-from airctl.scenes.own import is_stack
+from airctl.scenes.own_pictures import is_stack
 
 _IN_FILE = re.compile(r"\[(\d+)\]")
 

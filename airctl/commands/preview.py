@@ -10,7 +10,7 @@ from PIL import Image
 
 from airctl import scenes
 from airctl.commands.loaded import WEIGHTS, Loaded, Warn, load, scenes_of
-from airctl.commands.places import require_free, require_no_file_of
+from airctl.commands.output_paths import require_free, require_no_file_of
 from airctl.files import atomic_path
 from airctl.inference import find
 from airctl.reporting.dataset import dataset_picture

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from airctl.commands.evaluate import evaluate, kept_files
 from airctl.commands.loaded import Warn
-from airctl.commands.places import require_free, require_no_file_of
+from airctl.commands.output_paths import require_free, require_no_file_of
 from airctl.errors import ConfigError, InputFileError
 from airctl.files import is_regular, sha256_of, write_text
 from airctl.reporting.page import RunReport, report_page
 from airctl.results import evaluation as results
-from airctl.results.door import read, to_json
+from airctl.results.as_json import read, to_json
 from airctl.results.evaluation import Evaluation
 from airctl.results.frames import checked
 from airctl.results.pictured import Gallery

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from airctl.errors import InputFileError
 from airctl.group import Group
 from airctl.inference import Found
-from airctl.scenes.own import Refuse
+from airctl.scenes.own_pictures import Refuse
 
 _END = 1 << 62
 

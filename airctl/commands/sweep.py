@@ -18,7 +18,7 @@ from airctl.config import Config
 from airctl.errors import AirctlError, ConfigError
 from airctl.files import write_text
 from airctl.reporting.tables import sweep_table
-from airctl.results.door import to_json
+from airctl.results.as_json import to_json
 from airctl.results.sweep import SweepResult, SweepRun, over_all
 from airctl.training import RunFolder
 from airctl.training.run import dumps

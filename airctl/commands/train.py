@@ -20,7 +20,7 @@ from airctl.reporting.figures import save, training_figures
 from airctl.results.frames import checked
 from airctl.results.training import TrainResult
 from airctl.training import Progress, RunFolder, Session, pick_device
-from airctl.training.board import Board
+from airctl.training.tensorboard import Board
 
 
 def train(

@@ -21,7 +21,7 @@ from airctl.objectives import Estimator, estimator
 from airctl.reporting.figures import save
 from airctl.reporting.variance_charts import variance_charts
 from airctl.reporting.variance_tables import variance_table
-from airctl.results.door import to_json
+from airctl.results.as_json import to_json
 from airctl.results.table_1 import ROWS, TABLE_1, THETA, Table1Row
 from airctl.results.variance import VarianceAtStep, VarianceReport
 from airctl.training import RunFolder

@@ -20,7 +20,7 @@ from airctl.commands.chain import MOST, Actual, Chain, text
 from airctl.commands.found_files import ORIGIN, PAGE, TABLES
 from airctl.errors import ConfigError, InputFileError
 from airctl.files import is_regular, read_small, sha256_of_stranger
-from airctl.results.door import SEAL, loads, read_object, seal_of
+from airctl.results.as_json import SEAL, loads, read_object, seal_of
 from airctl.results.verified import DIFFERS, MATCHES, Link, Verified
 from airctl.training import RunFolder, exported, onnx_files, signed
 from airctl.training import checkpoint as checkpoints

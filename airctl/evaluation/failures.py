@@ -21,7 +21,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from airctl.evaluation.boxes import area, iou, match, shared, unpadded
+from airctl.evaluation.box_accuracy import area, iou, match, shared, unpadded
 from airctl.inference import Detections
 from airctl.results.outcomes import OUTCOMES, OutcomeShares
 from airctl.scenes.rows import Array

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from airctl.evaluation.boxes import unpadded
+from airctl.evaluation.box_accuracy import unpadded
 from airctl.evaluation.failures import RIGHT
 from airctl.evaluation.samples import SPAN, first_pass, sample_prior, traverse_what
 from airctl.inference import Answer, Detections, Images

@@ -13,7 +13,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from airctl.errors import InputFileError
-from airctl.formats import frames
+from airctl.formats import dataframes
 from airctl.inference.answer import Answer
 from airctl.inference.detections import INK
 from airctl.inference.passes import chunk_of, passes
@@ -23,7 +23,7 @@ from airctl.inference.whole import TILE, find_in_whole
 from airctl.model import AIR
 from airctl.results.found import FoundObject, FoundPicture
 from airctl.scenes import Fitted, Fitting, Picture
-from airctl.scenes.own import Refuse
+from airctl.scenes.own_pictures import Refuse
 
 
 @dataclass(frozen=True)
@@ -93,14 +93,14 @@ class Found:
 
         Edges are float64 pixels of the picture.
         """
-        return frames.to_pandas(self.result())
+        return dataframes.to_pandas(self.result())
 
     def to_supervision(self) -> Any:
         """``supervision.Detections`` of the n objects; ``ConfigError`` without supervision.
 
         xyxy float32 [n, 4] pixels of the picture, confidence float32 [n] the probabilities, class_id int [n] all 0.
         """
-        return frames.to_supervision(self.result())
+        return dataframes.to_supervision(self.result())
 
     def kept(self, min_score: float = 0.0, exclude_edges: bool = False) -> Found:
         """Without objects less probable than ``min_score`` or, with ``exclude_edges``, cut off by the border.

@@ -24,7 +24,7 @@ from airctl.inference.pieces import Weights
 from airctl.inference.tiles import Candidates, candidates
 from airctl.inference.verdict import DARK, inside
 from airctl.model import AIR, Gaussian, InPixels, Proposals
-from airctl.model.layers import ink_boxes
+from airctl.model.placed import ink_boxes
 from airctl.model.posteriors import kl, normal
 from airctl.model.proposals import CELL
 

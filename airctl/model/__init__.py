@@ -7,9 +7,9 @@ from airctl.model.count_priors import COUNT_PRIORS, CountPrior, Geometric, trunc
 from airctl.model.decoders import DECODERS
 from airctl.model.embeddings import EMBEDDINGS
 from airctl.model.encoders import ENCODERS
-from airctl.model.layers import DenseLayers, Layers
 from airctl.model.likelihoods import LIKELIHOODS, Gaussian, Likelihood
 from airctl.model.objects import Latents, Noise, Objects
+from airctl.model.placed import DenseLayers, Layers
 from airctl.model.poses import InPixels, Poses, Relative
 from airctl.model.posteriors import POSTERIORS, Diagonal, Posterior
 from airctl.model.proposals import Map, Proposals

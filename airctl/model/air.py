@@ -16,9 +16,9 @@ from airctl.model.decoders import DECODERS
 from airctl.model.embeddings import EMBEDDINGS
 from airctl.model.encoders import ENCODERS
 from airctl.model.flows import require_zuko
-from airctl.model.layers import Layers
 from airctl.model.likelihoods import LIKELIHOODS, Gaussian
 from airctl.model.objects import Noise, Objects
+from airctl.model.placed import Layers
 from airctl.model.poses import InPixels, Poses, Relative
 from airctl.model.posteriors import PLAIN, POSTERIORS, Posterior, kl
 from airctl.model.priors import WhatPrior

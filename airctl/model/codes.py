@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from airctl.model.layers import Layers
+from airctl.model.placed import Layers
 
 
 class Code(ABC):

@@ -18,7 +18,7 @@ from torch.distributions import Bernoulli, ContinuousBernoulli, Distribution, La
 from airctl.batch import whole
 from airctl.config import Config
 from airctl.model.codes import Code
-from airctl.model.layers import Layers
+from airctl.model.placed import Layers
 from airctl.model.posteriors import positive
 
 LEVELS = 256  # of an 8-bit picture: level k is a brightness of k / 255

@@ -15,7 +15,7 @@ from torch.distributions import Distribution
 
 from airctl.batch import normal
 from airctl.model.codes import Code
-from airctl.model.layers import Layers
+from airctl.model.placed import Layers
 from airctl.model.poses import Poses
 
 

@@ -10,7 +10,7 @@ from torch.distributions import Distribution, Independent, Normal, constraints, 
 
 from airctl.config import PriorConfig
 from airctl.model.attention import boxes, crop, paste
-from airctl.model.layers import DenseLayers, Layers
+from airctl.model.placed import DenseLayers, Layers
 from airctl.model.posteriors import loc_and_sd, normal
 from airctl.model.windows import WindowLayers, Windows
 

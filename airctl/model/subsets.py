@@ -17,7 +17,7 @@ from torch import Tensor
 
 from airctl.errors import ConfigError
 from airctl.model.codes import Code
-from airctl.model.layers import Layers
+from airctl.model.placed import Layers
 
 MOST = 16  # objects whose subsets are enumerated: 65 536 codewords
 DRAWN = 6  # objects whose subsets may each have a canvas of their own, for likelihoods without a Gram matrix

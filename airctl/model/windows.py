@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from airctl.model.layers import Layers, ink_boxes
+from airctl.model.placed import Layers, ink_boxes
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from airctl.results.door import Is
+from airctl.results.as_json import Is
 from airctl.results.outcomes import OutcomeShares, outcome_key
 from airctl.results.units import Sha256, Share, Steps
 

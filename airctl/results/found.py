@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from airctl.results.door import Is
+from airctl.results.as_json import Is
 from airctl.results.units import Edges, Sha256, Share, Steps
 
 FINE, AT_LIMIT, UNLIKE = "fine", "at_limit", "unlike"  # the verdicts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from airctl.results.door import from_json, plain_value
+from airctl.results.as_json import from_json, plain_value
 from airctl.results.pictured import Frame
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from airctl.results.door import Is
+from airctl.results.as_json import Is
 from airctl.results.units import Share, Steps
 
 LEVELS = {"95": 0.95, "98": 0.98, "99": 0.99}  # count accuracies that a run is said to reach, by the end of their keys

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from airctl.results.door import Is
+from airctl.results.as_json import Is
 
 THETA, PHI = "theta", "phi and z_pres"  # dL/dtheta, of the decoder; dL/dphi, of the whole inference network
 _VARIANCE = "(gradient of -ELBO)^2"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from airctl.results.door import Is
+from airctl.results.as_json import Is
 
 Share = Annotated[float, Is("", "0 to 1")]
 Steps = Annotated[int, Is("", "training steps")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from airctl.results.door import Is
+from airctl.results.as_json import Is
 from airctl.results.table_1 import Table1Row
 from airctl.results.units import Seconds, Sha256, Steps
 

@@ -14,7 +14,7 @@ from airctl.scenes.glyphs import NAMED_SOURCES, Glyphs, load_glyphs
 from airctl.scenes.idx import read_idx
 from airctl.scenes.importing import import_pictures
 from airctl.scenes.ink import ink_size, object_size, told_size
-from airctl.scenes.own import Fitted, Fitting, Picture, fit, read_scenes
+from airctl.scenes.own_pictures import Fitted, Fitting, Picture, fit, read_scenes
 from airctl.scenes.rows import Rows
 from airctl.scenes.spec import PRESETS, SceneSpec, SceneSplit
 from airctl.scenes.statistics import statistics

@@ -18,7 +18,7 @@ from skimage.filters import threshold_otsu
 from airctl.config import PictureConfig
 from airctl.errors import ConfigError, InputFileError
 from airctl.scenes.object_size import blobs, bright_or_dark
-from airctl.scenes.own import CHANNELS, Fitted, Picture
+from airctl.scenes.own_pictures import CHANNELS, Fitted, Picture
 
 WORKING_SIZE = 18.5  # pixels: side of an object with its margin in a developed picture
 ROOM = 1.25  # that side over the diameter of an object: with more, one glimpse takes two small objects that touch

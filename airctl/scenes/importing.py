@@ -19,7 +19,7 @@ from airctl.scenes.counted import crop_counts
 from airctl.scenes.developing import WORKING_SIZE, choose, develop
 from airctl.scenes.digest import sha256_of_arrays
 from airctl.scenes.generate import check_output
-from airctl.scenes.own import Picture
+from airctl.scenes.own_pictures import Picture
 from airctl.scenes.spec import NO_COUNT, SceneSplit, scenes_in_a_block
 from airctl.scenes.store import write_imported
 

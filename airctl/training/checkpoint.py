@@ -22,7 +22,7 @@ from torch import nn
 
 from airctl.errors import ConfigError, InputFileError
 from airctl.files import is_regular, make_folder, put, read_small, sha256_of, storage_errors, sync, write_text
-from airctl.results.door import loads
+from airctl.results.as_json import loads
 from airctl.training.tensors import (
     Optimizers,
     holds_finite,

@@ -22,7 +22,7 @@ from airctl import _version, config
 from airctl.config import Config
 from airctl.errors import ConfigError, InputFileError
 from airctl.files import is_regular, write_bytes
-from airctl.results.door import Is, from_json, loads, plain_value
+from airctl.results.as_json import Is, from_json, loads, plain_value
 from airctl.results.summary import DataOrigin
 from airctl.results.units import Sha256, Steps
 from airctl.training.tensors import require_finite

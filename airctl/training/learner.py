@@ -18,9 +18,9 @@ from airctl.group import ALONE, Group
 from airctl.model import AIR
 from airctl.objectives import CutAndPaste, Estimator, Labelled, Labels, Surrogate, estimator, observe, terms_of
 from airctl.training.gradients import add_gradients
+from airctl.training.learning_rate import learning_rate_factor
 from airctl.training.memory import room_to_train
 from airctl.training.randomness import derive, generator
-from airctl.training.schedules import learning_rate_factor
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from airctl.model import AIR, Gaussian
 from airctl.model.poses import InPixels
 from airctl.model.posteriors import loc_and_sd
 from airctl.model.proposals import Proposals
-from airctl.results.door import loads
+from airctl.results.as_json import loads
 
 if TYPE_CHECKING:
     import onnx

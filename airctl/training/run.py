@@ -24,7 +24,7 @@ from airctl import _version, config
 from airctl.config import Config
 from airctl.errors import ConfigError, InputFileError, PlaceError, RunInUseError
 from airctl.files import append, is_regular, make_folder, read_small, storage_errors, sync, write_text
-from airctl.results.door import plain_value, read_object, sealed
+from airctl.results.as_json import plain_value, read_object, sealed
 
 MOST_METRICS = 1 << 26  # bytes: those of ten million steps
 MOST_FRAMES, MOST_FRAME_BYTES = 1000, 1 << 26  # a run of a billion steps has fifty, of some hundred kilobytes

@@ -26,7 +26,6 @@ from airctl.model import Proposals
 from airctl.objectives import Labels
 from airctl.results.training import TrainResult
 from airctl.training import checkpoint
-from airctl.training.board import Board
 from airctl.training.frames import Watched, due
 from airctl.training.labels import LabelledOrder, labels_of
 from airctl.training.learner import Learner, training_step
@@ -34,6 +33,7 @@ from airctl.training.memory import require_room_for_a_batch
 from airctl.training.randomness import SceneOrder
 from airctl.training.run import RunFolder
 from airctl.training.signals import StopRequest
+from airctl.training.tensorboard import Board
 
 USUAL = 2000  # scenes from which it is learnt what is usual, at most
 METRICS_EVERY = 10  # steps between two lines of metrics.jsonl

@@ -15,7 +15,7 @@ import airctl
 from airctl import cli
 from airctl.cli import json_reference
 from airctl.cli.reference import reference
-from airctl.results.door import rows
+from airctl.results.as_json import rows
 
 ROOT = Path(__file__).parents[2]
 

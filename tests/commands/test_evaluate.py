@@ -10,7 +10,7 @@ import torch
 
 import airctl
 from airctl.reporting import count_table
-from airctl.results.door import to_json
+from airctl.results.as_json import to_json
 from airctl.scenes import read_split
 
 

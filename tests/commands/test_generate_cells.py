@@ -14,7 +14,7 @@ from PIL import Image
 import airctl as library
 from airctl.commands import generate_cells as command
 from airctl.errors import ConfigError
-from airctl.scenes.own import read_scenes
+from airctl.scenes.own_pictures import read_scenes
 
 SMALL: dict[str, Any] = {"pictures": 4, "cells": (3, 12), "size": (90, 60), "diameter": 10, "dark": "none", "seed": 2}
 

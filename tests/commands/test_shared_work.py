@@ -21,7 +21,7 @@ from airctl.commands import evaluate as evaluating
 from airctl.commands import variance as measuring
 from airctl.commands.shares import Shares
 from airctl.group import Group
-from airctl.results.door import to_json
+from airctl.results.as_json import to_json
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from small import TINY, settings, tiny
 from airctl.commands.sweep import parse_seeds, parse_variations, sweep
 from airctl.errors import AirctlError, ConfigError
 from airctl.reporting import sweep_table
-from airctl.results.door import read, to_json
+from airctl.results.as_json import read, to_json
 from airctl.results.sweep import SweepResult, SweepRun, over_all, steps_to
 from airctl.training import RunFolder
 

@@ -12,7 +12,7 @@ import pytest
 
 import airctl as library
 from airctl.errors import ConfigError, InputFileError
-from airctl.results.door import sealed
+from airctl.results.as_json import sealed
 from airctl.results.verified import DIFFERS, MATCHES, MISSING, Verified
 
 STEP = "checkpoints/step_00000012"

@@ -234,7 +234,7 @@ def test_a_trained_run_has_shares_in_its_evaluation(finished: Path, tmp_path: Pa
     import airctl
     from airctl.reporting import count_table
     from airctl.reporting.words import outcome_label
-    from airctl.results.door import to_json
+    from airctl.results.as_json import to_json
 
     run = shutil.copytree(finished, tmp_path / "run")
     result = airctl.evaluate(run)

@@ -16,7 +16,7 @@ from samples import ACROSS, INSIDE, found
 
 from airctl.errors import ConfigError
 from airctl.formats.csv_tables import CsvTables
-from airctl.formats.frames import to_pandas, to_supervision
+from airctl.formats.dataframes import to_pandas, to_supervision
 from airctl.inference import Box, Found
 
 

@@ -27,7 +27,7 @@ from airctl.laboratory.variance import (
     measure_variance,
 )
 from airctl.objectives import ESTIMATORS, observe, terms_of
-from airctl.results.door import to_json
+from airctl.results.as_json import to_json
 from airctl.training.signals import StopRequest
 
 

@@ -10,8 +10,8 @@ import torch
 
 from airctl.config import OptimiserConfig
 from airctl.errors import ConfigError
+from airctl.training.learning_rate import learning_rate_factor
 from airctl.training.randomness import SceneOrder, derive, generator
-from airctl.training.schedules import learning_rate_factor
 
 CPU = torch.device("cpu")
 

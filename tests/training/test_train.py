@@ -150,8 +150,8 @@ def test_weights_that_a_step_spoils_reach_no_checkpoint(data: Path, tmp_path: Pa
     told: list[str] = []
     taken = training_step
 
-    def spoils(learner, config, images, step, slowdown, group):
-        surrogate = taken(learner, config, images, step, slowdown, group)
+    def spoils(learner, config, images, step, slowdown, *rest):
+        surrogate = taken(learner, config, images, step, slowdown, *rest)
         if step == 7 and slowdown == 1:
             with torch.no_grad():
                 next(iter(learner.modules.parameters())).view(-1)[0] = float("inf")

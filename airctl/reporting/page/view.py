@@ -17,7 +17,7 @@ from airctl.reporting.svg import inline_svg
 from airctl.reporting.variance_charts import variance_charts
 from airctl.reporting.variance_tables import WHOLE, estimator_rows
 from airctl.reporting.words import format_number, outcome_label
-from airctl.results.door import seal_of
+from airctl.results.as_json import seal_of
 
 if TYPE_CHECKING:
     from markupsafe import Markup

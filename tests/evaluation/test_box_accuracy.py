@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from airctl.evaluation.boxes import average_precision, iou, match
-from airctl.model.layers import ink_boxes
+from airctl.evaluation.box_accuracy import average_precision, iou, match
+from airctl.model.placed import ink_boxes
 
 
 def test_the_ink_box_is_tight() -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import pytest
 
 from airctl.errors import InputFileError
-from airctl.results.door import Is, dumps, from_json, read, read_object, rows, to_json
+from airctl.results.as_json import Is, dumps, from_json, read, read_object, rows, to_json
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import click
 
 from airctl import errors
 from airctl.cli.shell import in_options, shown, warn
-from airctl.results.door import dumps, to_json
+from airctl.results.as_json import dumps, to_json
 from airctl.results.found import FINE
 
 if TYPE_CHECKING:
