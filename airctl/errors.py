@@ -2,7 +2,8 @@
 
 A sentence says what was read, what was expected and what to do. Programming errors stay ordinary exceptions.
 It speaks of arguments, as Python names them (``samples=2: expected at least 4``), and ``arguments`` lists those names:
-the command line writes its own options in their place. What a signal stopped exits with 128 + its number: ``airctl/cli``.
+the command line writes its own options in their place. What a signal stopped exits with 128 +
+its number (``airctl/cli``).
 """
 
 from __future__ import annotations

@@ -152,7 +152,7 @@ def _together() -> Iterator[None]:
     except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
         raise GroupError(
             f"another process of this job has ended or cannot be reached ({str(error).splitlines()[0][:200]}): what "
-            "was saved is whole, and the same command goes on where it takes --resume"
+            "was saved is whole, and goes on if it is resumed"
         ) from error
 
 

@@ -22,8 +22,8 @@ Written by `make docs` from the results themselves; a test keeps the two equal. 
 (`infer` and `count` one per picture, each on a line). The same objects are the result files of a run folder, there with
 one more key: `sha256`, of all the others as JSON on one line with sorted keys. `airctl verify` checks it.
 
-Every object has `"schema": {as_json.SCHEMA}`, which changes when a key is renamed or means something else; a new key does
-not change it, so ignore keys that you do not know. Keys are snake_case. A number that is not finite is `null`.
+Every object has `"schema": {as_json.SCHEMA}`, which changes when a key is renamed or means something else; a new key
+does not change it, so ignore keys that you do not know. Keys are snake_case. A number that is not finite is `null`.
 `NAME` stands for the keys of an object whose keys are data, `[]` for the items of a list. "pixels" are those of the
 canvas unless the table says otherwise, ELBOs are in nats per scene.
 

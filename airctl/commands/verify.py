@@ -161,7 +161,9 @@ class _Walk:
             self.chain.known[header.sha256] = str(path)
             self._matches(path, header.sha256, "its header")
         self.chain.claim(f"{path}: checkpoint", header.checkpoint_sha256, _nowhere)
-        self.chain.claim(f"{path}: scenes", header.data.sha256, self.chain.scenes_at(header.data.path))
+        self.chain.claim(
+            f"{path}: scenes", header.data.sha256, self.chain.scenes_at(str(path.parent / header.data.path))
+        )
 
     def _graph(self, path: Path) -> None:
         told, found = onnx_files.read_origin(path)

@@ -35,6 +35,7 @@ def summed(objects: Objects, terms: Terms) -> Tensor:
     return log_weights(objects, terms) + terms.log_q
 
 
+@torch.no_grad()
 def log_evidence(
     model: AIR, images: Tensor | Images, log_p: Tensor, samples: int, generator: torch.Generator, group: Group = ALONE
 ) -> Tensor:

@@ -31,8 +31,9 @@ class GumbelRao(Concrete):
 
     def __call__(self, objects: Objects, terms: Terms, generator: torch.Generator) -> Surrogate:
         noise = logistic(objects.logits, generator)
-        others = logistic(objects.logits.expand(self.conditional, *objects.logits.shape), generator)
-        return self.averaged(objects, terms, noise, others)
+        scenes, steps = objects.logits.shape
+        others = logistic(objects.logits[:, None].expand(scenes, self.conditional, steps), generator)
+        return self.averaged(objects, terms, noise, others.movedim(1, 0))
 
     def averaged(self, objects: Objects, terms: Terms, noise: Tensor, others: Tensor) -> Surrogate:
         """The surrogate for logistic ``noise`` [B, M] of the decisions and ``others`` [J, B, M] of their copies."""

@@ -139,7 +139,10 @@ def read_split(path: Path, split: str) -> SceneSplit:
                 )
         first = next(blocks := stored.blocks())
         shapes = {field.name: (len(stored), *getattr(first, field.name).shape[1:]) for field in fields(SceneSplit)}
-        whole = {name: np.empty(shape, getattr(first, name).dtype) for name, shape in shapes.items()}
+        try:
+            whole = {name: np.empty(shape, getattr(first, name).dtype) for name, shape in shapes.items()}
+        except MemoryError as error:  # of a process that may have less than half of the machine's
+            raise InputFileError(f"{path}: {split} does not fit into the memory: read it in blocks") from error
         start = 0
         for block in _with(first, blocks):
             for name, values in whole.items():

@@ -139,7 +139,7 @@ def test_no_message_of_the_library_names_an_option() -> None:
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs
             if re.search(r"(^|[\s'(])--[a-z]", node.value)
         ]
-    assert [line for line in found if not line.startswith("fetch.py")] == []  # it starts npm and pip
+    assert [line for line in found if not line.startswith(("fetch.py", "together.py"))] == []  # npm, pip, torchrun
 
 
 def test_everything_takes_paths_as_text(finished: Path, data: Path, tmp_path: Path) -> None:

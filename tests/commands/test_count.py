@@ -92,7 +92,7 @@ def test_a_picture_without_objects_is_0_and_no_error(quick: None, photos: Path, 
     assert [one.count for one in found][3:] == [0]
     assert [one.count for one in count([blank], tmp_path / "b", run=tmp_path / "a/run")] == [0]
     assert [one.count for one in count([blank], tmp_path / "c", object_size=20.0, steps=2, threads=1)] == [0]
-    with pytest.raises(ConfigError, match="say object_size=PIXELS"):
+    with pytest.raises(ConfigError, match="say with object_size=PIXELS"):
         list(count([blank], tmp_path / "d", steps=2, threads=1))
 
 

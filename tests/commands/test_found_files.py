@@ -23,6 +23,7 @@ from airctl.scenes import read_scenes
 
 NAMES = ("a.png", 'b,"q".png', "new\nline.png", "=sum.png", "é\x85\u2028.png", "image", "stack.npy[0]", "x\udcff.png")
 TABLES = ("counts.csv", "objects.csv")
+ORIGIN = "origin.json"
 
 
 def picture(name: str, count: int) -> FoundPicture:
@@ -133,7 +134,7 @@ def test_csv_writes_just_the_tables(learnt: Path, folder: Path, tmp_path: Path, 
     """Rows as the JSON lines have them; a blank picture is a 0."""
     code, out, err = airctl("infer", learnt, folder, "--csv", "-o", tmp_path / "out", "--json")
     assert code == 0, err
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == list(TABLES)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [*TABLES, ORIGIN]
     rows = [json.loads(line) for line in out.splitlines()]
     counts, objects = contents(tmp_path / "out")
     assert [line[:2] for line in counts[1:]] == [[one["image"], str(one["count"])] for one in rows]
@@ -183,7 +184,7 @@ def test_each_format_has_a_folder(learnt: Path, folder: Path, tmp_path: Path, ai
     out = tmp_path / "out"
     code, _, err = airctl("infer", learnt, folder / "00.png", "-o", out, "--format", "coco,csv,yolo")
     assert code == 0, err
-    assert {path.name for path in out.iterdir()} == {"coco", "yolo", *TABLES}
+    assert {path.name for path in out.iterdir()} == {"coco", "yolo", *TABLES, ORIGIN}
     code, _, err = airctl("infer", learnt, folder / "00.png", "-o", tmp_path / "b", "--format", "cooc")
     assert code == 2
     assert "--format cooc: expected some of csv" in err

@@ -111,7 +111,7 @@ def test_the_command_prints_lines_and_writes_pictures(airctl, undecided: Path, d
     assert [row["image"] for row in rows] == [*(str(folder / f"{i:03d}.png") for i in range(5)), str(hostile)]
     assert all(len(row["boxes"]) == row["count"] and row.keys() >= {"image", "count", "boxes"} for row in rows)
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    tables = ["counts.csv", "counts.html", "objects.csv"]
+    tables = ["counts.csv", "counts.html", "objects.csv", "origin.json"]
     assert [name for name in names if not name.endswith(".png")] == tables
     names = [name for name in names if name.endswith(".png")]
     assert len(names) == 2 * 6 + sum(row["count"] for row in rows)

@@ -110,7 +110,9 @@ def test_several_checkpoints_make_one_object_and_one_chart(finished: Path, tmp_p
     assert steps[0] == 0
     assert result["step"] == steps[-1]
     assert result["estimators"] == result["checkpoints"][-1]["estimators"]
-    assert json.loads((run / "variance.json").read_text()) == json.loads(json.dumps(result))
+    kept = json.loads((run / "variance.json").read_text())
+    assert kept.pop("sha256")
+    assert kept == json.loads(json.dumps(result))
     assert "step 0" in (run / "variance.md").read_text()
     assert (run / "variance.md").read_text().startswith("Table 1 of Drelich (2019)")
     for name in ("variance", "variance_by_step"):
@@ -225,6 +227,7 @@ def test_memory_does_not_grow_with_the_estimators(finished: Path) -> None:
 SAMPLED = {
     *("vimco", "arm", "disarm", "muprop", "straight-through"),
     *("concrete", "rebar", "relax", "reweighted-wake-sleep"),
+    *("gumbel-rao", "sticking-the-landing", "marginal-path", "dreg"),
 }
 BIASED = {"defensive", "backprop", "nvil", "report-2019", "marginal", "score-function-likelihood"}
 

@@ -499,7 +499,8 @@ class Imported(Hdf5):
         super().read(value)
         told = read_attributes(self.path)
         scenes.picture_of(told)
-        scenes.object_size(read_split(self.path, "train"), told if told["preset"] == scenes.IMPORTED else {})
+        split = read_split(self.path, "train")
+        scenes.object_size(told, split.boxes, split.images.shape[-1])
 
 
 class Exported(Parser):

@@ -116,7 +116,7 @@ def test_a_constant_picture_is_black(value: int) -> None:
     one = Picture("p", np.full((60, 80), value, np.uint8))
     how = choose([one], 12.0)
     assert not develop(one, how).canvas.any()
-    with pytest.raises(ConfigError, match="no objects can be told in the pictures: say object_size=PIXELS"):
+    with pytest.raises(ConfigError, match="no objects can be told in the pictures: say with object_size=PIXELS"):
         choose([one])
 
 
