@@ -53,6 +53,13 @@ EXPERIMENTS = (
     Experiment("fast-200", "Preset fast, 200 steps, twenty seeds", (), (*FAST, "--steps", "200"), range(20)),
     Experiment("fast-0-3", "Preset fast, 0-3 digits", UP_TO_3, FAST, range(5)),
     Experiment(
+        "fast-0-3-long",
+        "Preset fast, 0-3 digits, M = 8, 4000 steps",
+        UP_TO_3,
+        (*FAST, "--steps", "4000", "--set", "model.num_steps=8", "--set", "network.dense=2"),
+        range(5),
+    ),
+    Experiment(
         "fast-0-5",
         "Preset fast, 0-5 digits on 80 x 80 pixels, M = 10, 4000 steps",
         UP_TO_5,
