@@ -51,6 +51,7 @@ def test_an_idx_file_is_read_as_it_was_written(tmp_path: Path, pack) -> None:
         (gzip.compress(struct.pack(">BBBB3I", 0, 0, 8, 3, 1000, 1000, 1000)), "can unpack to"),
         (struct.pack(">BBBB3I", 0, 0, 8, 3, 0, 2**32 - 1, 2**32 - 1), "expected at most"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "file",  # a gzip file has the time in it
 )
 def test_a_wrong_idx_file_is_refused_in_one_sentence(tmp_path: Path, data: bytes, message: str) -> None:
     """Each kind of damage and of lie is an InputFileError that names the file and what is wrong."""
