@@ -92,12 +92,7 @@ def load(path: Path, header: Header, model: nn.Module) -> None:
     expected = {name: tensor.detach() for name, tensor in model.state_dict().items()}
     if path.stat().st_size > 2 * _MOST_HEADER + sum(tensor.nbytes for tensor in expected.values()):
         raise InputFileError(f"{path} does not fit its config: it is larger than its weights")
-    try:
-        with safe_open(path, framework="pt") as file:
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
-    except (OSError, SafetensorError, ValueError) as error:
-        raise InputFileError(f"{path} cannot be read as safetensors: {error}") from error
-    _require_own(path, header, weights)
+    weights = _own_weights(path, header)
     kinds = [{name: (t.dtype, t.shape) for name, t in some.items()} for some in (weights, expected)]
     if kinds[0] != kinds[1]:
         raise InputFileError(f"{path} does not fit its config: its weights are those of another model")
@@ -109,12 +104,17 @@ def load(path: Path, header: Header, model: nn.Module) -> None:
 
 def check(path: Path, header: Header) -> None:
     """Raise ``InputFileError`` unless the file has the sha256 that it says; no model is made."""
+    _own_weights(path, header)
+
+
+def _own_weights(path: Path, header: Header) -> dict[str, Tensor]:
     try:
         with safe_open(path, framework="pt") as file:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
     except (OSError, SafetensorError, ValueError) as error:
         raise InputFileError(f"{path} cannot be read as safetensors: {error}") from error
     _require_own(path, header, weights)
+    return weights
 
 
 def _require_own(path: Path, header: Header, weights: Mapping[str, Tensor]) -> None:
